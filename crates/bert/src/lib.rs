@@ -1,0 +1,1 @@
+//! BERT in Burn: configuration, forward pass, published weights, classification head.

@@ -1,0 +1,3 @@
+//! The binary `converge`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Vocabulary and decisions of converge: no I/O, no clock, no environment.

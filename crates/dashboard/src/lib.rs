@@ -1,0 +1,1 @@
+//! Read-only views folded from stored events: view (pure) and terminal.

@@ -1,0 +1,1 @@
+//! One fine-tune: data, batches, optimizer, schedule, loop, evaluation, checkpoint.

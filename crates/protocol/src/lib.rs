@@ -1,0 +1,1 @@
+//! Frames between scheduler and worker: encode and decode over bytes, no I/O.

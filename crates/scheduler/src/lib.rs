@@ -1,0 +1,1 @@
+//! The loop: event, core decision, store, launcher.

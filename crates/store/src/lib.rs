@@ -1,0 +1,1 @@
+//! The only crate that opens SQLite: migrations, appends, queries.
