@@ -9,5 +9,8 @@ pub mod ids;
 pub mod metric;
 pub mod objective;
 pub mod problem;
+pub mod script;
 pub mod seed;
 pub mod settings;
+pub mod trial;
+pub mod value;
