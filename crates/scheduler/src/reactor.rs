@@ -85,7 +85,10 @@ pub enum Action {
     /// Kill a worker at once; answered by [`Event::Exited`].
     Kill(WorkerId),
     /// Checkpoints of the trial are no longer needed, and its place among the best is known.
-    CleanUp(TrialId),
+    CleanUp {
+        /// Its number within the sweep.
+        trial: u64,
+    },
     /// Tell the user.
     Notice(Notice),
     /// Nothing is left to do.
@@ -182,8 +185,7 @@ pub struct Reactor {
     launching: u64,
     stillborn: u64,
     mode: Mode,
-    attempts_root: String,
-    cache_directory: String,
+    home: String,
     checkpoint_seconds: f64,
 }
 
@@ -196,10 +198,8 @@ pub struct Options {
     pub retries: Retries,
     /// First attempt id that was never used.
     pub next_attempt: AttemptId,
-    /// Folder of all attempts; absolute.
-    pub attempts_root: String,
-    /// Folder of tokenised data; absolute.
-    pub cache_directory: String,
+    /// The home; absolute. The database holds paths relative to it, workers are given absolute ones.
+    pub home: String,
     /// Least time between two checkpoints. Unit: seconds.
     pub checkpoint_seconds: f64,
 }
@@ -216,8 +216,7 @@ impl Reactor {
             launching: 0,
             stillborn: 0,
             mode: Mode::Running,
-            attempts_root: options.attempts_root,
-            cache_directory: options.cache_directory,
+            home: options.home,
             checkpoint_seconds: options.checkpoint_seconds,
         }
     }
@@ -276,8 +275,17 @@ impl Reactor {
         self.workers.iter()
     }
 
-    fn send(&mut self, worker: WorkerId, message: Down, decisions: &mut Decisions) {
-        decisions.actions.push(Action::Send(worker, Box::new(message)));
+    fn send(&mut self, id: WorkerId, message: Down, decisions: &mut Decisions) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.down_seq += 1;
+        decisions.changes.push(Change::DownLogged { worker: id, next_seq: worker.down_seq });
+        decisions.actions.push(Action::Send(id, Box::new(message)));
+    }
+
+    /// Returns a path as the database holds it.
+    fn relative(&self, path: &str) -> String {
+        let below = path.strip_prefix(self.home.as_str()).map(|rest| rest.trim_start_matches('/'));
+        below.unwrap_or(path).to_string()
     }
 
     fn interrupt(&mut self, decisions: &mut Decisions) {
@@ -311,7 +319,9 @@ impl Reactor {
             self.dismiss(decisions);
             return;
         }
-        let alive = self.workers.values().filter(|worker| worker.state != WorkerState::Leaving).count() as u64;
+        let alive =
+            self.workers.values().filter(|worker| worker.state != WorkerState::Leaving).count()
+                as u64;
         for _ in (alive + self.launching)..self.target.min(open) {
             self.launching += 1;
             decisions.actions.push(Action::Launch);
@@ -319,8 +329,12 @@ impl Reactor {
     }
 
     fn dismiss(&mut self, decisions: &mut Decisions) {
-        let staying: Vec<WorkerId> =
-            self.workers.iter().filter(|(_, worker)| !worker.dismissed).map(|(id, _)| *id).collect();
+        let staying: Vec<WorkerId> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| !worker.dismissed)
+            .map(|(id, _)| *id)
+            .collect();
         for worker in staying {
             self.send(worker, Down::Exit, decisions);
             if let Some(worker) = self.workers.get_mut(&worker) {
@@ -334,10 +348,13 @@ impl Reactor {
             return;
         }
         let ending = match &self.mode {
-            Mode::Stopping { reason } => Ending::Interrupted { at_once: false, reason: reason.clone() },
+            Mode::Stopping { reason } => {
+                Ending::Interrupted { at_once: false, reason: reason.clone() }
+            }
             Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
             Mode::Running if self.trials.values().all(|trial| trial.state.is_final()) => {
-                let failed = self.trials.values().filter(|trial| trial.state.word() == "failed").count();
+                let failed =
+                    self.trials.values().filter(|trial| trial.state.word() == "failed").count();
                 Ending::Finished { failed: failed as u64 }
             }
             Mode::Running | Mode::Recovering | Mode::Done => return,

@@ -1,12 +1,12 @@
 //! What workers say about their attempts, behind the fence of the attempt's number.
 
-use converge_core::ids::{AttemptId, WorkerId};
 use converge_core::failure::{Failure, FailureClass};
+use converge_core::ids::{AttemptId, WorkerId};
 use converge_core::metric::TRAIN_LOSS;
 use converge_core::trial::{AttemptEnding, IllegalTransition, TrialEvent, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
-use converge_store::Change;
+use converge_store::{BestWeights, Change};
 
 use super::{Action, Decisions, Lease, LogPlace, Mode, Notice, Reactor, ResumePoint, WorkerState};
 
@@ -46,6 +46,7 @@ impl Reactor {
     ) -> Result<bool, IllegalTransition> {
         let Some(worker) = self.workers.get_mut(&id) else { return Ok(false) };
         let seq = frame.seq;
+        worker.up_seq = seq;
         match frame.message {
             Up::Born { version, machine, .. } => {
                 self.stillborn = 0;
@@ -77,6 +78,7 @@ impl Reactor {
             }
             Up::Checkpoint { attempt, step, directory } => {
                 let Some(lease) = lease_of(&worker.state, attempt) else { return Ok(false) };
+                let directory = self.relative(&directory);
                 if let Some(trial) = self.trials.get_mut(&lease.trial) {
                     trial.resume_point = Some(ResumePoint { step, directory: directory.clone() });
                 }
@@ -89,7 +91,7 @@ impl Reactor {
                     AttemptEnding::Failed(_) => WorkerState::Leaving,
                     _ => WorkerState::Idle,
                 };
-                self.end_attempt(lease, step, ending, Some(seq), best, peak_memory_bytes, decisions)?;
+                self.end_attempt(lease, step, ending, seq, best, peak_memory_bytes, decisions)?;
             }
         }
         Ok(true)
@@ -108,7 +110,8 @@ impl Reactor {
             }
             if *name == objective.metric {
                 let keep = trial.value.is_some_and(|old| {
-                    objective.at == converge_core::objective::At::Best && !objective.improves(*value, old)
+                    objective.at == converge_core::objective::At::Best
+                        && !objective.improves(*value, old)
                 });
                 if !keep {
                     trial.value = Some(*value);
@@ -118,17 +121,25 @@ impl Reactor {
     }
 
     /// Ends an attempt and moves its trial on.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one frame, and what is known without one")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one frame, and what is known without one"
+    )]
     pub(super) fn end_attempt(
         &mut self,
         lease: Lease,
         step: u64,
         mut ending: AttemptEnding,
-        seq: Option<u64>,
+        closed_seq: u64,
         best: Option<Best>,
         peak_memory_bytes: Option<u64>,
         decisions: &mut Decisions,
     ) -> Result<(), IllegalTransition> {
+        let best = best.map(|best| BestWeights {
+            step: best.step,
+            value: best.value,
+            directory: self.relative(&best.directory),
+        });
         let Some(trial) = self.trials.get_mut(&lease.trial) else { return Ok(()) };
         let mut full = None;
         if let AttemptEnding::Failed(Failure { class: FailureClass::DiskFull, message }) = &ending {
@@ -146,15 +157,21 @@ impl Reactor {
             attempt: lease.attempt,
             ending: ending.clone(),
             last_step: step,
-            closed_seq: seq,
-            best: best.map(|best| (best.step, best.value, best.directory)),
+            closed_seq,
+            best,
             peak_memory_bytes,
         });
-        decisions.changes.push(Change::TrialState { trial: lease.trial, state: trial.state.clone() });
+        decisions
+            .changes
+            .push(Change::TrialState { trial: lease.trial, state: trial.state.clone() });
         let number = trial.number;
         let notice = match ending {
-            AttemptEnding::Completed => Some(Notice::Completed { trial: number, value: trial.value }),
-            AttemptEnding::Diverged { step, quantity } => Some(Notice::Diverged { trial: number, step, quantity }),
+            AttemptEnding::Completed => {
+                Some(Notice::Completed { trial: number, value: trial.value })
+            }
+            AttemptEnding::Diverged { step, quantity } => {
+                Some(Notice::Diverged { trial: number, step, quantity })
+            }
             AttemptEnding::Failed(failure) => Some(Notice::Failed {
                 trial: number,
                 attempt: trial.attempts,
@@ -167,7 +184,7 @@ impl Reactor {
             decisions.actions.extend(notice.map(Action::Notice));
         }
         if trial.state.is_final() {
-            decisions.actions.push(Action::CleanUp(lease.trial));
+            decisions.actions.push(Action::CleanUp { trial: number });
         }
         if let Some(message) = full {
             self.stop(Some(format!("the disk is full: {message}")), decisions);

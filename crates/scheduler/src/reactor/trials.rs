@@ -40,7 +40,7 @@ pub struct Trial {
 pub struct ResumePoint {
     /// The last step that it holds.
     pub step: u64,
-    /// Where it is.
+    /// Where it is, relative to the home.
     pub directory: String,
 }
 
@@ -57,22 +57,30 @@ pub struct Lease {
 
 impl Reactor {
     /// Gives queued trials, in their order, to idle workers.
-    pub(super) fn lease(&mut self, now: i64, decisions: &mut Decisions) -> Result<(), IllegalTransition> {
+    pub(super) fn lease(
+        &mut self,
+        now: i64,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
         if self.mode != Mode::Running {
             return Ok(());
         }
         let idle = |worker: &super::Worker| worker.state == WorkerState::Idle && !worker.dismissed;
-        let idle: Vec<_> = self.workers.iter().filter(|(_, worker)| idle(worker)).map(|(id, _)| *id).collect();
+        let idle: Vec<_> =
+            self.workers.iter().filter(|(_, worker)| idle(worker)).map(|(id, _)| *id).collect();
         for worker_id in idle {
-            let queued = self.trials.iter_mut().find(|(_, trial)| trial.state == TrialState::Queued);
+            let queued =
+                self.trials.iter_mut().find(|(_, trial)| trial.state == TrialState::Queued);
             let Some((trial_id, trial)) = queued else { return Ok(()) };
             let attempt = self.next_attempt;
             self.next_attempt = AttemptId(attempt.0 + 1);
-            trial.state = trial.state.next(&TrialEvent::Leased(attempt), &trial.failures, &self.retries)?;
+            trial.state =
+                trial.state.next(&TrialEvent::Leased(attempt), &trial.failures, &self.retries)?;
             trial.attempts += 1;
             let from_step = trial.resume_point.as_ref().map_or(0, |point| point.step);
             trial.step = from_step;
-            let directory = format!("{}/{attempt}", self.attempts_root);
+            let directory = format!("attempts/{attempt}");
+            let down_seq = self.workers.get(&worker_id).map_or(1, |worker| worker.down_seq);
             decisions.changes.push(Change::Leased {
                 attempt,
                 trial: *trial_id,
@@ -80,6 +88,7 @@ impl Reactor {
                 worker: worker_id,
                 from_step,
                 directory: directory.clone(),
+                down_seq,
             });
             let assignment = Assignment {
                 attempt,
@@ -87,10 +96,10 @@ impl Reactor {
                 work: trial.work.clone(),
                 resume_from: trial.resume_point.as_ref().map(|point| ResumeFrom {
                     step: point.step,
-                    directory: point.directory.clone(),
+                    directory: format!("{}/{}", self.home, point.directory),
                 }),
-                attempt_directory: directory,
-                cache_directory: self.cache_directory.clone(),
+                attempt_directory: format!("{}/{directory}", self.home),
+                cache_directory: format!("{}/cache", self.home),
                 checkpoint_seconds: self.checkpoint_seconds,
             };
             let lease = Lease { attempt, trial: *trial_id, step: from_step };

@@ -16,6 +16,10 @@ pub struct Worker {
     pub heard_at: i64,
     /// Whether it was told to leave.
     pub dismissed: bool,
+    /// Number of the next frame to it.
+    pub down_seq: u64,
+    /// Number of its last frame.
+    pub up_seq: u64,
     /// Whether it was killed for its silence.
     pub(super) silenced: bool,
 }
@@ -36,19 +40,24 @@ pub enum WorkerState {
 impl Worker {
     /// A worker that was just started.
     pub fn starting(now: i64) -> Self {
-        Self { state: WorkerState::Starting, heard_at: now, dismissed: false, silenced: false }
+        let state = WorkerState::Starting;
+        Self { state, heard_at: now, dismissed: false, down_seq: 1, up_seq: 0, silenced: false }
     }
 
     /// A worker of a dead scheduler.
-    pub fn left_behind(lease: Option<Lease>) -> Self {
+    pub fn left_behind(lease: Option<Lease>, up_seq: u64) -> Self {
         let state = lease.map_or(WorkerState::Leaving, WorkerState::Busy);
-        Self { state, heard_at: 0, dismissed: true, silenced: false }
+        Self { state, heard_at: 0, dismissed: true, down_seq: 1, up_seq, silenced: false }
     }
 }
 
 impl Reactor {
     /// Kills workers that have said nothing for too long: hung, stopped, or swapped out.
-    pub(super) fn kill_silent(&mut self, now: i64, decisions: &mut Decisions) -> Result<(), IllegalTransition> {
+    pub(super) fn kill_silent(
+        &mut self,
+        now: i64,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
         for (id, worker) in &mut self.workers {
             let silent = now - worker.heard_at > SILENCE_MS;
             if silent && worker.state != WorkerState::Idle && !worker.silenced {
@@ -70,12 +79,15 @@ impl Reactor {
         match worker.state {
             WorkerState::Busy(lease) => {
                 let ending = self.ending_of(&worker, exit);
-                self.end_attempt(lease, lease.step, ending, None, None, None, decisions)?;
+                self.end_attempt(lease, lease.step, ending, worker.up_seq, None, None, decisions)?;
             }
             WorkerState::Starting if self.mode == Mode::Running => {
                 self.stillborn += 1;
                 if self.stillborn >= STILLBORN_MAX {
-                    let reason = format!("{STILLBORN_MAX} workers in a row ended before their first word ({})", exit.text());
+                    let reason = format!(
+                        "{STILLBORN_MAX} workers in a row ended before their first word ({})",
+                        exit.text()
+                    );
                     self.stop(Some(reason), decisions);
                 }
             }
@@ -104,7 +116,9 @@ impl Exit {
     pub fn text(&self) -> String {
         match self {
             Self::Code(code) => format!("exit code {code}"),
-            Self::Signal(9) => "signal 9 (SIGKILL: by hand, or by the kernel when memory ran out)".into(),
+            Self::Signal(9) => {
+                "signal 9 (SIGKILL: by hand, or by the kernel when memory ran out)".into()
+            }
             Self::Signal(signal) => format!("signal {signal}"),
             Self::Unknown => "unknown".into(),
         }
