@@ -1,0 +1,107 @@
+//! Brings a database to the newest schema: whole, in one exclusive transaction, or not at all.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::Progress;
+use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
+
+use crate::{connection, wide};
+
+/// The files of `migrations/`, in order. A database's version is how many of them it has.
+pub(crate) const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
+    include_str!("../../../migrations/0002_observations.sql"),
+];
+
+/// The version this program reads and writes.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Marks a file as converge's: "Cnvg".
+pub(crate) const APPLICATION_ID: i64 = 0x436e_7667;
+
+/// What a file is, by its header and before anything is written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing in it: a new file, or one whose creation was cut short.
+    Empty,
+    /// A database of ours, of this version.
+    Ours(i64),
+    /// A database of another program.
+    Foreign,
+}
+
+/// Looks at the header.
+pub(crate) fn found(connection: &Connection) -> rusqlite::Result<Found> {
+    let application_id: i64 = pragma(connection, "application_id")?;
+    let version: i64 = pragma(connection, "user_version")?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (application_id, version, objects) {
+        (0, 0, 0) => Found::Empty,
+        (APPLICATION_ID, 1.., _) => Found::Ours(version),
+        _ => Found::Foreign,
+    })
+}
+
+/// Applies what is missing. The caller has refused foreign and newer files.
+///
+/// # Errors
+/// Those of SQLite; the database is then as it was.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> rusqlite::Result<()> {
+    migrate_with(connection, path, &MIGRATIONS)
+}
+
+/// [`migrate`] with given files, so that a test can upgrade to a version that does not exist yet.
+fn migrate_with(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+) -> rusqlite::Result<()> {
+    let target = migrations.len() as i64;
+    let before = pragma(connection, "user_version")?;
+    if before == target {
+        return Ok(());
+    }
+    if before > 0 {
+        copy_aside(connection, &copy_path(path, before))?;
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    // Asked again under the lock: another process may have been first.
+    let version = pragma(&transaction, "user_version")?;
+    for (number, sql) in (1i64..).zip(migrations).filter(|(number, _)| *number > version) {
+        tracing::info!(number, "applying a migration");
+        transaction.execute_batch(sql)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", target)?;
+    wide::recreate(&transaction)?;
+    transaction.commit()
+}
+
+/// Returns where the copy of a database of `version` goes: `sweeps.db.v1`.
+fn copy_path(path: &Path, version: i64) -> PathBuf {
+    with_suffix(path, &format!(".v{version}"))
+}
+
+/// Writes a copy that is whole or not there: aside first, then renamed.
+fn copy_aside(connection: &Connection, copy: &Path) -> rusqlite::Result<()> {
+    let aside = with_suffix(copy, ".part");
+    let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
+    match std::fs::remove_file(&aside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    connection::create_private(&aside).map_err(failed)?;
+    connection.backup(MAIN_DB, &aside, None::<fn(Progress)>)?;
+    std::fs::rename(&aside, copy).map_err(failed)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}

@@ -1,0 +1,153 @@
+//! Lists of sweeps: how many trials stand where, and the best value so far.
+
+use converge_core::ids::SweepId;
+use converge_core::objective::Objective;
+use rusqlite::{Connection, Row};
+
+use super::{QueryError, Reader, row, rows};
+use crate::word::{self, SweepState};
+
+/// A sweep in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SweepSummary {
+    /// Its id.
+    pub id: SweepId,
+    /// Unique in its home.
+    pub name: String,
+    /// SHA-256 (hex) over what makes it this sweep.
+    pub identity: String,
+    /// How its trials are ranked.
+    pub objective: Objective,
+    /// Where it stands.
+    pub state: SweepState,
+    /// Version of converge that made it.
+    pub version: String,
+    /// Its trials by state.
+    pub trials: TrialCounts,
+    /// Mean objective of its best configuration, as in the view `best_configuration`.
+    pub best: Option<f64>,
+    /// When it was created. Unit: Unix milliseconds.
+    pub created_at_ms: i64,
+    /// When its first session began; none: never run.
+    pub started_at_ms: Option<i64>,
+    /// When its last session ended; none: never, or killed since.
+    pub ended_at_ms: Option<i64>,
+}
+
+/// How many trials stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrialCounts {
+    /// Wait for a worker.
+    pub queued: u64,
+    /// Have an open attempt.
+    pub running: u64,
+    /// Did all their steps.
+    pub completed: u64,
+    /// Met a loss or gradient that is not finite.
+    pub diverged: u64,
+    /// Used up their retries.
+    pub failed: u64,
+}
+
+impl TrialCounts {
+    /// Returns the number of trials.
+    pub fn total(&self) -> u64 {
+        self.queued + self.running + self.completed + self.diverged + self.failed
+    }
+
+    /// Returns how many are final.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.diverged + self.failed
+    }
+}
+
+const COLUMNS: &str = "SELECT sweeps.*,
+    (SELECT mean FROM best_configuration WHERE best_configuration.sweep = sweeps.name) AS best,
+    (SELECT min(started_at_ms) FROM sessions WHERE sweep = sweeps.id) AS started_at_ms,
+    (SELECT ended_at_ms FROM sessions WHERE sweep = sweeps.id ORDER BY id DESC LIMIT 1) AS ended_at_ms
+    FROM sweeps";
+
+impl Reader {
+    /// Returns all sweeps of this home, oldest first.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn sweeps(&self) -> Result<Vec<SweepSummary>, QueryError> {
+        self.query("the sweeps", |connection| {
+            let sql = format!("{COLUMNS} ORDER BY sweeps.id");
+            rows(connection, &sql, [], |row| summary(connection, row))
+        })
+    }
+
+    /// Returns the sweep of this name.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn sweep_named(&self, name: &str) -> Result<Option<SweepSummary>, QueryError> {
+        self.query("a sweep", |connection| {
+            let sql = format!("{COLUMNS} WHERE sweeps.name = ?1");
+            row(connection, &sql, [name], |row| summary(connection, row))
+        })
+    }
+
+    /// Returns the sweep that was worked on last: the one of the newest session, else the newest.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn latest_sweep(&self) -> Result<Option<SweepSummary>, QueryError> {
+        self.query("the latest sweep", |connection| {
+            let sql = format!(
+                "{COLUMNS} ORDER BY
+                    (SELECT max(id) FROM sessions WHERE sweep = sweeps.id) DESC NULLS LAST,
+                    sweeps.id DESC
+                LIMIT 1"
+            );
+            row(connection, &sql, [], |row| summary(connection, row))
+        })
+    }
+}
+
+fn summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<SweepSummary> {
+    let id = SweepId(row.get("id")?);
+    Ok(SweepSummary {
+        id,
+        name: row.get("name")?,
+        identity: row.get("identity")?,
+        objective: objective(row)?,
+        state: word::sweep_state(row.get_ref("state")?.as_str()?)?,
+        version: row.get("version")?,
+        trials: counts(connection, id)?,
+        best: row.get("best")?,
+        created_at_ms: row.get("created_at_ms")?,
+        started_at_ms: row.get("started_at_ms")?,
+        ended_at_ms: row.get("ended_at_ms")?,
+    })
+}
+
+/// Reads a sweep's objective from its three columns.
+pub(super) fn objective(row: &Row<'_>) -> rusqlite::Result<Objective> {
+    Ok(Objective {
+        metric: row.get("objective_metric")?,
+        goal: word::goal(row.get_ref("objective_goal")?.as_str()?)?,
+        at: word::at(row.get_ref("objective_at")?.as_str()?)?,
+    })
+}
+
+/// Counts a sweep's trials from the index alone.
+fn counts(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
+    let mut counts = TrialCounts::default();
+    let mut statement = connection
+        .prepare_cached("SELECT state, count(*) FROM trials WHERE sweep = ?1 GROUP BY state")?;
+    let mut rows = statement.query([sweep.0])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get(1)?;
+        match row.get_ref(0)?.as_str()? {
+            "queued" => counts.queued = count,
+            "running" => counts.running = count,
+            "completed" => counts.completed = count,
+            "diverged" => counts.diverged = count,
+            _ => counts.failed = count,
+        }
+    }
+    Ok(counts)
+}
