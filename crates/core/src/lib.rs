@@ -11,3 +11,4 @@ pub mod objective;
 pub mod problem;
 pub mod seed;
 pub mod settings;
+pub mod steps;
