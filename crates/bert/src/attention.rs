@@ -11,9 +11,7 @@ use crate::encoder::{Dropouts, unfilled_linear};
 /// Self-attention of one encoder layer, up to and including its residual and `LayerNorm`.
 ///
 /// # Source
-/// `BertSelfAttention` and `BertSelfOutput`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L236>
-/// and `#L483`.
+/// `BertSelfAttention` and `BertSelfOutput` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct Attention {
     pub(crate) query: Linear,
@@ -85,8 +83,7 @@ impl Attention {
 /// - output: `[batch, 1, 1, sequence]`
 ///
 /// # Source
-/// `ModuleUtilsMixin.get_extended_attention_mask`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/modeling_utils.py#L1040>.
+/// `ModuleUtilsMixin.get_extended_attention_mask` in `modeling_utils.py`, beside [`modeling_bert.py`](crate#source).
 pub fn additive_mask(attention_mask: Tensor<2, Int>) -> Tensor<4> {
     let [batch, sequence] = attention_mask.dims();
     let padding = attention_mask.float().neg().add_scalar(1.0);

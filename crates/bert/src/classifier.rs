@@ -20,8 +20,7 @@ use crate::parameters::{self, Parameter};
 /// [`Device::seed`] resets.
 ///
 /// # Source
-/// `BertForSequenceClassification`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L1623>.
+/// `BertForSequenceClassification` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct BertClassifier {
     // Burn visits fields in this order, which is the order of the parameter table.

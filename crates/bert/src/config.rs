@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 /// The architecture of a BERT model, under the names of Hugging Face's `config.json`.
 ///
 /// # Source
-/// `BertConfig`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/configuration_bert.py>.
+/// `BertConfig` in `configuration_bert.py`, beside [`modeling_bert.py`](crate#source).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "model_type", rename = "bert")]
 pub struct BertConfig {

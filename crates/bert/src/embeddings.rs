@@ -11,8 +11,7 @@ use crate::config::BertConfig;
 /// The sum of word, position and token-type embeddings, normalised.
 ///
 /// # Source
-/// `BertEmbeddings`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L168>.
+/// `BertEmbeddings` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct Embeddings {
     pub(crate) word_embeddings: Embedding,

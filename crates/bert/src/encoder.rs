@@ -13,8 +13,7 @@ use crate::config::{Activation, BertConfig};
 /// All encoder layers, applied in order.
 ///
 /// # Source
-/// `BertEncoder`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L652>.
+/// `BertEncoder` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct Encoder {
     pub(crate) layers: Vec<EncoderLayer>,
@@ -52,8 +51,7 @@ impl Encoder {
 /// One layer: attention, then a feed-forward block, each with residual and `LayerNorm`.
 ///
 /// # Source
-/// `BertLayer`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L567>.
+/// `BertLayer` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct EncoderLayer {
     pub(crate) attention: Attention,
@@ -81,9 +79,7 @@ impl EncoderLayer {
 /// Widens every token to `intermediate`, applies the activation, and comes back.
 ///
 /// # Source
-/// `BertIntermediate` and `BertOutput`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L537>
-/// and `#L552`.
+/// `BertIntermediate` and `BertOutput` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct FeedForward {
     pub(crate) intermediate: Linear,
@@ -122,8 +118,7 @@ impl FeedForward {
 /// Applies the activation that `config.json` names.
 ///
 /// # Source
-/// `ACT2FN`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/activations.py#L205>.
+/// `ACT2FN` in `activations.py`, beside [`modeling_bert.py`](crate#source).
 fn activate(x: Tensor<3>, activation: Activation) -> Tensor<3> {
     match activation {
         Activation::Gelu => gelu(x),

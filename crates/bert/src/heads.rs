@@ -11,8 +11,7 @@ use crate::encoder::unfilled_linear;
 /// BERT's own summary of a sequence: the first token through a trained layer and a tanh.
 ///
 /// # Source
-/// `BertPooler`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L738>.
+/// `BertPooler` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct Pooler {
     pub(crate) dense: Linear,
@@ -45,7 +44,7 @@ impl Pooler {
 ///
 /// # Source
 /// `Pooling` with `pooling_mode_mean_tokens`,
-/// <https://github.com/UKPLab/sentence-transformers/blob/v3.0.1/sentence_transformers/models/Pooling.py#L130>.
+/// <https://github.com/UKPLab/sentence-transformers/blob/v3.0.1/sentence_transformers/models/Pooling.py>.
 pub fn mean_pooling(hidden_states: Tensor<3>, attention_mask: Tensor<2, Int>) -> Tensor<2> {
     let [batch, sequence, hidden] = hidden_states.dims();
     let mask = attention_mask.float();
@@ -58,8 +57,7 @@ pub fn mean_pooling(hidden_states: Tensor<3>, attention_mask: Tensor<2, Int>) ->
 /// Dropout and a linear layer to one logit per label.
 ///
 /// # Source
-/// `BertForSequenceClassification`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L1623>.
+/// `BertForSequenceClassification` in [`modeling_bert.py`](crate#source).
 #[derive(Module, Debug)]
 pub struct ClassificationHead {
     dropout: Dropout,

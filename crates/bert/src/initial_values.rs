@@ -16,8 +16,7 @@ use crate::parameters::{Initial, Parameter};
 /// `LayerNorm`, 0 for every bias and for the padding token's embedding.
 ///
 /// # Source
-/// `BertPreTrainedModel._init_weights`,
-/// <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py#L828>.
+/// `BertPreTrainedModel._init_weights` in [`modeling_bert.py`](crate#source).
 pub fn initial_values(parameter: &Parameter, config: &BertConfig, seed: u64) -> Vec<f32> {
     let elements = parameter.elements();
     match parameter.initial {

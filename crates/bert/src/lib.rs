@@ -26,8 +26,8 @@
 //!
 //! # Source
 //!
-//! Every block names the lines of transformers v4.44.2 that it mirrors:
-//! <https://github.com/huggingface/transformers/blob/v4.44.2/src/transformers/models/bert/modeling_bert.py>.
+//! Every block names the class of transformers' `modeling_bert.py` that it mirrors, at this commit:
+//! <https://github.com/huggingface/transformers/blob/8ec58104181bfb34d824d89bccc009b4f6be6e0e/src/transformers/models/bert/modeling_bert.py>.
 
 pub mod config;
 
