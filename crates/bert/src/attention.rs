@@ -83,7 +83,8 @@ impl Attention {
 /// - output: `[batch, 1, 1, sequence]`
 ///
 /// # Source
-/// `ModuleUtilsMixin.get_extended_attention_mask` in `modeling_utils.py`, beside [`modeling_bert.py`](crate#source).
+/// `ModuleUtilsMixin.get_extended_attention_mask` in `modeling_utils.py` of the same commit as
+/// [`modeling_bert.py`](crate#source).
 pub fn additive_mask(attention_mask: Tensor<2, Int>) -> Tensor<4> {
     let [batch, sequence] = attention_mask.dims();
     let padding = attention_mask.float().neg().add_scalar(1.0);

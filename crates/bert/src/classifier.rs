@@ -6,11 +6,13 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::attention::additive_mask;
-use crate::config::{BertConfig, ClassifierOptions, ConfigError, Pooling};
+use crate::config::{BertConfig, ConfigError};
 use crate::embeddings::Embeddings;
 use crate::encoder::{Dropouts, Encoder};
 use crate::heads::{ClassificationHead, Pooler, mean_pooling};
 use crate::initial_values::initial_values;
+use crate::mapping;
+use crate::options::{ClassifierOptions, Pooling};
 use crate::parameters::{self, Parameter};
 
 /// A BERT encoder with a classification head.
@@ -82,7 +84,7 @@ impl BertClassifier {
             encoder: Encoder::unfilled(config, dropouts, device),
             pooler: (options.pooling == Pooling::Cls).then(|| Pooler::unfilled(config, device)),
             head: ClassificationHead::unfilled(config, options.labels, head_dropout, device),
-            parameters: parameters::table(config, options.labels, options.pooling).into(),
+            parameters: mapping::table(config, options.labels, options.pooling).into(),
             config: Arc::new(config.clone()),
         }
     }

@@ -108,7 +108,8 @@ impl FeedForward {
     /// # Shapes
     /// - `hidden_states` and output: `[batch, sequence, hidden]`
     pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
-        let widened = self.intermediate.forward(hidden_states.clone()); // [batch, sequence, intermediate]
+        // [batch, sequence, intermediate]
+        let widened = self.intermediate.forward(hidden_states.clone());
         let activated = activate(widened, self.activation);
         let projected = self.output_dropout.forward(self.output.forward(activated));
         self.layer_norm.forward(projected + hidden_states)
@@ -136,4 +137,28 @@ fn activate(x: Tensor<3>, activation: Activation) -> Tensor<3> {
 /// Returns a linear layer whose parameters are not yet allocated.
 pub(crate) fn unfilled_linear(input: usize, output: usize, device: &Device) -> Linear {
     LinearConfig::new(input, output).with_initializer(Initializer::Zeros).init(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activations_have_their_known_values() {
+        let apply = |activation| -> Vec<f32> {
+            let x = Tensor::<3>::from_data([[[-2.0, -0.5, 0.0, 1.0, 3.0]]], &Device::flex());
+            activate(x, activation).into_data().try_into_vec().unwrap()
+        };
+        let known = [
+            (Activation::Gelu, [-0.045_500_26, -0.154_268_77, 0.0, 0.841_344_75, 2.995_950_31_f64]),
+            (Activation::GeluTanh, [-0.045_402_31, -0.154_285_99, 0.0, 0.841_191_99, 2.996_362_61]),
+            (Activation::Relu, [0.0, 0.0, 0.0, 1.0, 3.0]),
+        ];
+        for (activation, known) in known {
+            for (found, known) in apply(activation).iter().zip(known) {
+                let difference = (f64::from(*found) - known).abs();
+                assert!(difference < 5e-7, "{activation:?}: {found} is not {known}");
+            }
+        }
+    }
 }

@@ -44,7 +44,7 @@ impl Pooler {
 ///
 /// # Source
 /// `Pooling` with `pooling_mode_mean_tokens`,
-/// <https://github.com/UKPLab/sentence-transformers/blob/v3.0.1/sentence_transformers/models/Pooling.py>.
+/// `sentence_transformers/models/Pooling.py` of UKPLab/sentence-transformers v3.
 pub fn mean_pooling(hidden_states: Tensor<3>, attention_mask: Tensor<2, Int>) -> Tensor<2> {
     let [batch, sequence, hidden] = hidden_states.dims();
     let mask = attention_mask.float();

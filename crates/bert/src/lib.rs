@@ -6,10 +6,10 @@
 //! `transformers`' `BertForSequenceClassification`. Logits, loss, gradients and a trajectory of
 //! twenty optimizer steps are tested against that implementation (`scripts/reference`).
 //!
-//! Reading order: [`config`] says what a model is, [`embeddings`](embeddings::Embeddings),
-//! [`attention`](attention::Attention), [`encoder`](encoder::Encoder) and
-//! [`heads`](heads::ClassificationHead) compute, [`BertClassifier`] joins them, [`parameters`] names
-//! what can be trained, [`initial_values`] fills it from a seed, and [`weights`] from a file.
+//! Reading order: [`config`] says what a model is and [`options`] what a task makes of it.
+//! [`embeddings`], [`attention`], [`encoder`] and [`heads`] compute, and [`BertClassifier`] joins
+//! them. [`mapping`] and [`parameters`] name what can be trained, `initial_values` fills it from a
+//! seed, and [`weights`] from a file.
 //!
 //! # Symbols in the shapes
 //!
@@ -26,10 +26,12 @@
 //!
 //! # Source
 //!
-//! Every block names the class of transformers' `modeling_bert.py` that it mirrors, at this commit:
-//! <https://github.com/huggingface/transformers/blob/8ec58104181bfb34d824d89bccc009b4f6be6e0e/src/transformers/models/bert/modeling_bert.py>.
+//! Every block names the class of transformers' [`modeling_bert.py`] that it mirrors.
+//!
+//! [`modeling_bert.py`]: https://github.com/huggingface/transformers/blob/8ec58104181bfb34d824d89bccc009b4f6be6e0e/src/transformers/models/bert/modeling_bert.py
 
 pub mod config;
+pub mod options;
 
 pub mod attention;
 pub mod embeddings;
@@ -37,11 +39,13 @@ pub mod encoder;
 pub mod heads;
 
 mod classifier;
-pub mod initial_values;
+mod initial_values;
+pub mod mapping;
 pub mod parameters;
 pub mod weights;
 
 pub use classifier::{BertClassifier, BertInput};
-pub use config::{Activation, BertConfig, ClassifierOptions, ConfigError, Pooling};
+pub use config::{Activation, BertConfig, ConfigError};
+pub use options::{ClassifierOptions, Pooling};
 pub use parameters::{LayerGroup, Parameter};
 pub use weights::{LoadError, LoadReport, SaveError};

@@ -1,23 +1,6 @@
 //! What can be trained: every parameter by its Hugging Face name, in a fixed order.
 //!
-//! Names are those of `BertForSequenceClassification`, and the same for every pooling:
-//!
-//! | checkpoint name | field of [`BertClassifier`] | parameters |
-//! |---|---|---|
-//! | `bert.embeddings.word_embeddings` | `embeddings.word_embeddings` | weight |
-//! | `bert.embeddings.position_embeddings` | `embeddings.position_embeddings` | weight |
-//! | `bert.embeddings.token_type_embeddings` | `embeddings.token_type_embeddings` | weight |
-//! | `bert.embeddings.LayerNorm` | `embeddings.layer_norm` | weight, bias |
-//! | `bert.encoder.layer.N.attention.self.query` | `encoder.layers.N.attention.query` | weight, bias |
-//! | `bert.encoder.layer.N.attention.self.key` | `encoder.layers.N.attention.key` | weight, bias |
-//! | `bert.encoder.layer.N.attention.self.value` | `encoder.layers.N.attention.value` | weight, bias |
-//! | `bert.encoder.layer.N.attention.output.dense` | `encoder.layers.N.attention.output` | weight, bias |
-//! | `bert.encoder.layer.N.attention.output.LayerNorm` | `encoder.layers.N.attention.layer_norm` | weight, bias |
-//! | `bert.encoder.layer.N.intermediate.dense` | `encoder.layers.N.feed_forward.intermediate` | weight, bias |
-//! | `bert.encoder.layer.N.output.dense` | `encoder.layers.N.feed_forward.output` | weight, bias |
-//! | `bert.encoder.layer.N.output.LayerNorm` | `encoder.layers.N.feed_forward.layer_norm` | weight, bias |
-//! | `bert.pooler.dense` (pooling `cls` only) | `pooler.dense` | weight, bias |
-//! | `classifier` | `head.classifier` | weight, bias |
+//! The names, and the fields that hold them, are in the table of [`mapping`](crate::mapping).
 //!
 //! A checkpoint stores the weight of a linear layer as `[output, input]`; Burn computes with
 //! `[input, output]`. [`Parameter::shape`] is ours, [`Parameter::checkpoint_shape`] the file's.
@@ -29,7 +12,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
 
 use crate::classifier::BertClassifier;
-use crate::config::{BertConfig, Pooling};
+use crate::mapping::Initial;
 
 /// One trainable tensor of a model: its name, shape and treatment, without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,148 +90,6 @@ pub enum LayerGroup {
     Head,
 }
 
-/// How a parameter starts when no file provides it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Initial {
-    /// Normal with mean zero and the configuration's `initializer_range`.
-    Normal,
-    /// The same, but zero in the row of the padding token.
-    NormalExceptPadding,
-    Zeros,
-    Ones,
-}
-
-/// A row of the mapping: checkpoint name, field, and what the module holds.
-type Row = (&'static str, &'static str, Content);
-
-#[derive(Debug, Clone, Copy)]
-enum Content {
-    /// `[rows, hidden]`.
-    Table(Size),
-    /// From one size to another, with bias.
-    Linear(Size, Size),
-    /// Over `hidden`.
-    LayerNorm,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Size {
-    Vocabulary,
-    Positions,
-    TokenTypes,
-    Hidden,
-    Intermediate,
-    Labels,
-}
-
-use Content::{LayerNorm, Linear, Table};
-use Size::{Hidden, Intermediate, Labels, Positions, TokenTypes, Vocabulary};
-
-const EMBEDDINGS: [Row; 4] = [
-    ("bert.embeddings.word_embeddings", "embeddings.word_embeddings", Table(Vocabulary)),
-    ("bert.embeddings.position_embeddings", "embeddings.position_embeddings", Table(Positions)),
-    (
-        "bert.embeddings.token_type_embeddings",
-        "embeddings.token_type_embeddings",
-        Table(TokenTypes),
-    ),
-    ("bert.embeddings.LayerNorm", "embeddings.layer_norm", LayerNorm),
-];
-
-/// After `bert.encoder.layer.N.` and `encoder.layers.N.`.
-const LAYER: [Row; 8] = [
-    ("attention.self.query", "attention.query", Linear(Hidden, Hidden)),
-    ("attention.self.key", "attention.key", Linear(Hidden, Hidden)),
-    ("attention.self.value", "attention.value", Linear(Hidden, Hidden)),
-    ("attention.output.dense", "attention.output", Linear(Hidden, Hidden)),
-    ("attention.output.LayerNorm", "attention.layer_norm", LayerNorm),
-    ("intermediate.dense", "feed_forward.intermediate", Linear(Hidden, Intermediate)),
-    ("output.dense", "feed_forward.output", Linear(Intermediate, Hidden)),
-    ("output.LayerNorm", "feed_forward.layer_norm", LayerNorm),
-];
-
-const POOLER: [Row; 1] = [("bert.pooler.dense", "pooler.dense", Linear(Hidden, Hidden))];
-
-const HEAD: [Row; 1] = [("classifier", "head.classifier", Linear(Hidden, Labels))];
-
-/// Returns every parameter of the model that `config` (cut to its layers) describes, in the order
-/// in which Burn visits its fields.
-pub(crate) fn table(config: &BertConfig, labels: usize, pooling: Pooling) -> Vec<Parameter> {
-    let mut builder = Builder { config, labels, parameters: Vec::new() };
-    builder.rows("", "", &EMBEDDINGS, LayerGroup::Embeddings);
-    for layer in 0..config.num_hidden_layers {
-        let name = format!("bert.encoder.layer.{layer}.");
-        let path = format!("encoder.layers.{layer}.");
-        builder.rows(&name, &path, &LAYER, LayerGroup::Layer(layer));
-    }
-    if pooling == Pooling::Cls {
-        builder.rows("", "", &POOLER, LayerGroup::Pooler);
-    }
-    builder.rows("", "", &HEAD, LayerGroup::Head);
-    builder.parameters
-}
-
-struct Builder<'a> {
-    config: &'a BertConfig,
-    labels: usize,
-    parameters: Vec<Parameter>,
-}
-
-impl Builder<'_> {
-    fn rows(&mut self, name_prefix: &str, path_prefix: &str, rows: &[Row], group: LayerGroup) {
-        for (name, path, content) in rows {
-            let name = format!("{name_prefix}{name}");
-            let path = format!("{path_prefix}{path}");
-            for (suffix, field, shape, initial) in self.contents(*content) {
-                self.parameters.push(Parameter {
-                    index: self.parameters.len(),
-                    name: format!("{name}.{suffix}"),
-                    path: format!("{path}.{field}"),
-                    shape,
-                    group,
-                    decays: suffix == "weight" && !matches!(content, LayerNorm),
-                    transposed: suffix == "weight" && matches!(content, Linear(..)),
-                    initial,
-                });
-            }
-        }
-    }
-
-    /// Name in a checkpoint, field in Burn, shape and initial value of each tensor of a module.
-    fn contents(&self, content: Content) -> Vec<(&'static str, &'static str, Vec<usize>, Initial)> {
-        let hidden = self.size(Hidden);
-        match content {
-            Table(rows) => {
-                let initial =
-                    if rows == Vocabulary { Initial::NormalExceptPadding } else { Initial::Normal };
-                vec![("weight", "weight", vec![self.size(rows), hidden], initial)]
-            }
-            Linear(input, output) => {
-                let (input, output) = (self.size(input), self.size(output));
-                vec![
-                    ("weight", "weight", vec![input, output], Initial::Normal),
-                    ("bias", "bias", vec![output], Initial::Zeros),
-                ]
-            }
-            LayerNorm => vec![
-                ("weight", "gamma", vec![hidden], Initial::Ones),
-                ("bias", "beta", vec![hidden], Initial::Zeros),
-            ],
-        }
-    }
-
-    fn size(&self, size: Size) -> usize {
-        match size {
-            Vocabulary => self.config.vocab_size,
-            Positions => self.config.max_position_embeddings,
-            TokenTypes => self.config.type_vocab_size,
-            Hidden => self.config.hidden_size,
-            Intermediate => self.config.intermediate_size,
-            Labels => self.labels,
-        }
-    }
-}
-
 impl BertClassifier {
     /// Returns every parameter in a fixed order: embeddings, layers, pooler, head.
     pub fn parameters(&self) -> &[Parameter] {
@@ -282,8 +123,8 @@ impl BertClassifier {
 
     /// Returns the model with every parameter replaced by what `update` makes of it.
     ///
-    /// Each tensor is moved out of the model, outside autodiff, before `update` sees it: if no clone
-    /// of the model and no kept handle shares it, its memory is free to be written in place.
+    /// Each tensor is moved out of the model, outside autodiff, before `update` sees it: if no
+    /// clone of the model and no kept handle shares it, its memory is free to be written in place.
     ///
     /// # Shapes
     /// - tensor, before and after: `[parameter.elements()]`, row-major over [`Parameter::shape`]

@@ -1,6 +1,6 @@
 //! Published weights in, trained weights out: `model.safetensors` by Hugging Face's names.
 //!
-//! The mapping from names to fields is the table of [`parameters`](crate::parameters). Around it:
+//! The mapping from names to fields is the table of [`mapping`](crate::mapping). Around it:
 //!
 //! - Names come with or without the prefix `bert.`: a `BertModel` saved alone, as by
 //!   sentence-transformers, has none.
@@ -20,8 +20,9 @@ use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::classifier::BertClassifier;
-use crate::config::{BertConfig, ClassifierOptions, ConfigError, Listed};
+use crate::config::{BertConfig, ConfigError, Listed};
 use crate::initial_values::initial_values;
+use crate::options::ClassifierOptions;
 use crate::parameters::{self, LayerGroup, Parameter};
 
 /// What became of a file's tensors and of the model's parameters.

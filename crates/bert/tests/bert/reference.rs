@@ -144,7 +144,8 @@ fn a_validation_copy_computes_what_the_trained_model_computes() {
     let trained = model.forward(golden.batch.input(&device)).inner();
     let validated = model.valid().forward(golden.batch.input(&Device::flex()));
     assert!(!validated.device().is_autodiff());
-    assert_eq!(values(validated), values(trained));
+    // Not to the bit: under autodiff, burn computes softmax and LayerNorm in smaller operations.
+    assert_close("validation copy", &values(validated), &values(trained), 1e-5);
 }
 
 /// The optimizer as PyTorch's documentation states it, one line per equation.
