@@ -52,6 +52,12 @@ pub fn identity(sweep: &Sweep) -> Value {
     })
 }
 
+/// Returns the hash of a sweep's identity, contents included.
+pub fn identity_hash(sweep: &Sweep, facts: &[crate::facts::Facts]) -> String {
+    let contents: Vec<_> = facts.iter().map(|facts| &facts.content_hashes).collect();
+    hash(&json!({ "identity": identity(sweep), "content": contents }))
+}
+
 /// One difference between two identities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {

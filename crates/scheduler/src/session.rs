@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use converge_core::ids::WorkerId;
 use converge_core::trial::IllegalTransition;
+use converge_protocol::message::Down;
 use converge_store::{ApplyError, Change, SessionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -185,6 +186,10 @@ impl Session {
         match action {
             Action::Launch => return self.launch().map(Some),
             Action::Send(worker, message) => {
+                if let Down::Assign(assignment) = message.as_ref() {
+                    // After a power cut an attempt's number can be given again; what lies there is not its own.
+                    let _ = std::fs::remove_dir_all(&assignment.attempt_directory);
+                }
                 if let Some(member) = self.members.get_mut(&worker) {
                     member
                         .mailbox
