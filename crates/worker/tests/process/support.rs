@@ -17,7 +17,7 @@ use converge_core::settings::{
     Schedule, Settings, TrainSettings,
 };
 use converge_protocol::frame::{Reader, encode};
-use converge_protocol::message::{Assignment, Down, Up, Work};
+use converge_protocol::message::{Assignment, Up, Work};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -269,14 +269,15 @@ impl<'a> Worker<'a> {
             Some(disk) => disk.enter(program),
             None => Command::new(program),
         };
-        let stderr = File::options().create(true).append(true);
+        let stderr = folder.elsewhere("stderr.log");
+        let stderr = File::options().create(true).append(true).open(stderr).unwrap();
         let mut child = command
             .arg("--directory")
             .arg(folder.inside(""))
             .args(["--device", "scripted", "--threads", "1"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(stderr.clone().open(folder.elsewhere("stderr.log")).unwrap())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
