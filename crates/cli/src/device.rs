@@ -7,7 +7,8 @@ use converge_scheduler::trials::SCRIPTED;
 use crate::report::Report;
 
 /// Devices that the worker inside this binary serves.
-pub(crate) const EMBEDDED: &[&str] = if cfg!(feature = "embedded-worker") { &["cpu", SCRIPTED] } else { &[] };
+pub(crate) const EMBEDDED: &[&str] =
+    if cfg!(feature = "embedded-worker") { &["cpu", SCRIPTED] } else { &[] };
 
 /// Returns the device's name with `auto` resolved, and the program that serves it.
 pub(crate) fn resolve(run: &RunSettings) -> Result<(String, Program), Report> {
@@ -35,7 +36,10 @@ pub(crate) fn resolve(run: &RunSettings) -> Result<(String, Program), Report> {
         return Ok((device.to_string(), Program { path: beside, arguments: Vec::new() }));
     }
     Err(Report::usage(
-        format!("device `{device}` is not built into this converge, and there is no `{}`", beside.display()),
+        format!(
+            "device `{device}` is not built into this converge, and there is no `{}`",
+            beside.display()
+        ),
         format!("use device = \"auto\" or \"cpu\"; devices here: {}", EMBEDDED.join(", ")),
     ))
 }

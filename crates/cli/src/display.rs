@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use converge_core::objective::Objective;
 use converge_core::trial::TrialState;
 use converge_dashboard::terminal::progress::ProgressDisplay;
-use converge_dashboard::view::progress::{BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress};
+use converge_dashboard::view::progress::{
+    BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress,
+};
 use converge_scheduler::reactor::{Notice, Reactor, WorkerState};
 use converge_scheduler::session::Update;
 
@@ -37,7 +39,15 @@ impl Display {
         } else {
             ProgressDisplay::plain(Box::new(std::io::stderr()), style)
         };
-        Self { shown, objective, configurations, started: Instant::now(), drawn: None, last: None, ended: Vec::new() }
+        Self {
+            shown,
+            objective,
+            configurations,
+            started: Instant::now(),
+            drawn: None,
+            last: None,
+            ended: Vec::new(),
+        }
     }
 
     /// Takes an update of the session.
@@ -90,11 +100,14 @@ impl Display {
                 self.ended.push(ended(*trial, Outcome::Failed, None, Some(failure.clone())));
             }
             Notice::Failed { trial, attempt, failure, retried: true } => {
-                self.shown.println(&format!("trial {trial}: attempt {attempt} failed, trying again ({failure})"));
+                self.shown.println(&format!(
+                    "trial {trial}: attempt {attempt} failed, trying again ({failure})"
+                ));
             }
             Notice::Stopping { reason } => {
                 let why = reason.as_deref().map_or(String::new(), |reason| format!("{reason}; "));
-                self.shown.println(&format!("{why}workers checkpoint and stop (Ctrl-C again: at once)"));
+                self.shown
+                    .println(&format!("{why}workers checkpoint and stop (Ctrl-C again: at once)"));
             }
         }
     }
@@ -112,7 +125,8 @@ impl Display {
             best: None,
             elapsed_seconds: self.started.elapsed().as_secs_f64(),
         };
-        let configuration = |number: u64| self.configurations.get(&number).cloned().unwrap_or_default();
+        let configuration =
+            |number: u64| self.configurations.get(&number).cloned().unwrap_or_default();
         for (_, trial) in reactor.trials() {
             progress.trials_total += 1;
             let total = if trial.state.is_final() { trial.step } else { trial.total_steps };
@@ -125,7 +139,10 @@ impl Display {
                 TrialState::Queued | TrialState::Running(_) => {}
             }
             if let (TrialState::Completed, Some(value)) = (&trial.state, trial.value) {
-                let better = progress.best.as_ref().is_none_or(|best| self.objective.improves(value, best.value));
+                let better = progress
+                    .best
+                    .as_ref()
+                    .is_none_or(|best| self.objective.improves(value, best.value));
                 if better {
                     let configuration = configuration(trial.number);
                     progress.best = Some(BestTrial { number: trial.number, value, configuration });
@@ -134,7 +151,10 @@ impl Display {
         }
         for (id, worker) in reactor.workers() {
             let WorkerState::Busy(lease) = &worker.state else { continue };
-            let Some((_, trial)) = reactor.trials().find(|(trial, _)| **trial == lease.trial) else { continue };
+            let Some((_, trial)) = reactor.trials().find(|(trial, _)| **trial == lease.trial)
+            else {
+                continue;
+            };
             progress.running.push(RunningTrial {
                 number: trial.number,
                 worker: id.to_string(),

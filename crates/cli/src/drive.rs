@@ -58,13 +58,14 @@ pub(crate) async fn prepare_sweep(
     let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
     let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
     let interrupted = interrupts.next();
-    let facts = prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
-        .await
-        .map_err(|error| match error {
-            PreparationError::Refused(problems) => Report::problems(&problems),
-            PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
-            other => Report::error(&other),
-        })?;
+    let facts =
+        prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
+            .await
+            .map_err(|error| match error {
+                PreparationError::Refused(problems) => Report::problems(&problems),
+                PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
+                other => Report::error(&other),
+            })?;
     Ok(Prepared { sample, cases, facts, device })
 }
 
@@ -76,7 +77,9 @@ pub(crate) fn lock(home: &Home) -> Result<converge_scheduler::home::HomeLock, Re
             HomeError::Held { .. } => report
                 .exit(ExitCode::Usage)
                 .hint("wait for it, stop it with `converge stop`, or use another home with --home"),
-            HomeError::Unwritable { .. } => report.hint("name another folder with --home; a read-only home can still be read"),
+            HomeError::Unwritable { .. } => {
+                report.hint("name another folder with --home; a read-only home can still be read")
+            }
         }
     })
 }
@@ -86,7 +89,13 @@ pub(crate) fn open(home: &Home) -> Result<Store, Report> {
     let mut store = Store::create_or_open(home.database()).map_err(|error| {
         let newer = matches!(error, converge_store::OpenError::Newer { .. });
         let report = Report::error(&error);
-        if newer { report.exit(ExitCode::Usage).hint("use the version of converge that wrote it, or a newer one") } else { report }
+        if newer {
+            report
+                .exit(ExitCode::Usage)
+                .hint("use the version of converge that wrote it, or a newer one")
+        } else {
+            report
+        }
     })?;
     let recovered = recovery::recover(home, &mut store).map_err(|error| storing(&error))?;
     if recovered > 0 {
@@ -149,15 +158,25 @@ pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(),
         changed.join(", "),
         record.name
     );
-    Err(Report::usage(message, "put the old files back, or start a new sweep with `converge run FILE --name NEW`"))
+    Err(Report::usage(
+        message,
+        "put the old files back, or start a new sweep with `converge run FILE --name NEW`",
+    ))
 }
 
 /// Returns how many workers to run for what is left of a sweep.
-pub(crate) fn worker_plan(sweep: &Sweep, facts: &[Facts], cases: &Cases, sample: &Sample, open: u64) -> WorkerPlan {
-    let needed = sample.configurations.iter().zip(&cases.of_configuration).map(|(configuration, case)| {
-        let facts = &facts[*case];
-        peak_memory(&facts.model, &sweep.settings_of(configuration).train, facts.max_length)
-    });
+pub(crate) fn worker_plan(
+    sweep: &Sweep,
+    facts: &[Facts],
+    cases: &Cases,
+    sample: &Sample,
+    open: u64,
+) -> WorkerPlan {
+    let needed =
+        sample.configurations.iter().zip(&cases.of_configuration).map(|(configuration, case)| {
+            let facts = &facts[*case];
+            peak_memory(&facts.model, &sweep.settings_of(configuration).train, facts.max_length)
+        });
     plan_workers(sweep.run.workers, machine::look(), open, needed.max().unwrap_or(0))
 }
 
@@ -171,12 +190,17 @@ pub(crate) async fn session(
 ) -> Result<ExitCode, Report> {
     let summary = crate::home::sweep(store.read(), Some(name))?;
     let Some(record) = store.read().sweep(summary.id)? else {
-        return Err(Report::usage(format!("there is no sweep `{name}`"), "start it with `converge run FILE`"));
+        return Err(Report::usage(
+            format!("there is no sweep `{name}`"),
+            "start it with `converge run FILE`",
+        ));
     };
     let sweep = definition(&record)?;
     let mut housekeeping =
         Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
-    for trial in record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some()) {
+    for trial in
+        record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some())
+    {
         let changes = housekeeping.clean_up(home, &store, trial.number);
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
     }
@@ -221,8 +245,14 @@ pub(crate) async fn session(
         Ending::Interrupted { .. } => SweepState::Interrupted,
     };
     let now = clock::unix_ms();
-    store.apply(&[Change::SweepState { sweep: record.id, state }], now).map_err(|error| storing(&error))?;
-    store.close_session(id, if state == SweepState::Finished { "finished" } else { "interrupted" }, now)?;
+    store
+        .apply(&[Change::SweepState { sweep: record.id, state }], now)
+        .map_err(|error| storing(&error))?;
+    store.close_session(
+        id,
+        if state == SweepState::Finished { "finished" } else { "interrupted" },
+        now,
+    )?;
     conclude(&store, name, &ending)
 }
 
@@ -244,20 +274,28 @@ pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<Exi
     let reader = store.read();
     let summary = crate::home::sweep(reader, Some(name))?;
     let trials = reader.trials(summary.id)?;
-    if trials.iter().any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged)) {
+    if trials
+        .iter()
+        .any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged))
+    {
         output::data(&commands::best::text(reader, &summary, None, 5)?);
     }
     match ending {
         Ending::Finished { failed: 0 } => Ok(ExitCode::Done),
         Ending::Finished { failed } => {
             let noun = if *failed == 1 { "trial" } else { "trials" };
-            output::talk(&format!("{failed} {noun} failed: `converge trials --where state=failed`, `converge show NUMBER`\n"));
+            output::talk(&format!(
+                "{failed} {noun} failed: `converge trials --where state=failed`, `converge show NUMBER`\n"
+            ));
             Ok(ExitCode::FailedTrials)
         }
         Ending::Interrupted { at_once, reason } => {
             let left = trials.iter().filter(|trial| !trial.state.is_final()).count();
             let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
-            output::talk(&format!("{why}: {left} of {} trials left; go on with `converge resume {name}`\n", trials.len()));
+            output::talk(&format!(
+                "{why}: {left} of {} trials left; go on with `converge resume {name}`\n",
+                trials.len()
+            ));
             Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
         }
     }

@@ -32,7 +32,9 @@ pub(crate) fn open(home: &Home) -> Result<Reader, Report> {
             (true, _) => report
                 .exit(ExitCode::Usage)
                 .hint("start a sweep with `converge run FILE`, or name its home with --home"),
-            (_, true) => report.exit(ExitCode::Usage).hint("use the version of converge that wrote it, or a newer one"),
+            (_, true) => report
+                .exit(ExitCode::Usage)
+                .hint("use the version of converge that wrote it, or a newer one"),
             _ => report.hint("look with `converge doctor`"),
         }
     })
@@ -46,8 +48,12 @@ pub(crate) fn sweep(reader: &Reader, name: Option<&str>) -> Result<SweepSummary,
     };
     found.ok_or_else(|| match name {
         Some(name) => {
-            let known: Vec<_> = reader.sweeps().unwrap_or_default().into_iter().map(|sweep| sweep.name).collect();
-            Report::usage(format!("there is no sweep `{name}`"), format!("sweeps here: {}", known.join(", ")))
+            let known: Vec<_> =
+                reader.sweeps().unwrap_or_default().into_iter().map(|sweep| sweep.name).collect();
+            Report::usage(
+                format!("there is no sweep `{name}`"),
+                format!("sweeps here: {}", known.join(", ")),
+            )
         }
         None => Report::usage("there is no sweep yet", "start one with `converge run FILE`"),
     })

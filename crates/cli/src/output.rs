@@ -54,6 +54,7 @@ pub(crate) fn width() -> Option<usize> {
 
 /// Returns a configuration on one line.
 pub(crate) fn configuration(configuration: &Configuration) -> String {
-    let values: Vec<_> = configuration.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let values: Vec<_> =
+        configuration.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if values.is_empty() { "(defaults)".into() } else { values.join(" ") }
 }

@@ -15,7 +15,10 @@ pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<
             "best" => {
                 let best = ranking.first().filter(|best| best.mean.is_some());
                 let best = best.ok_or_else(|| {
-                    Report::usage("no trial has completed yet", "`converge status` shows where the sweep stands")
+                    Report::usage(
+                        "no trial has completed yet",
+                        "`converge status` shows where the sweep stands",
+                    )
                 })?;
                 chosen.extend(&best.trials);
             }
@@ -28,7 +31,9 @@ pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<
                     _ => {
                         return Err(Report::usage(
                             format!("`{part}` names no trial of this sweep"),
-                            format!("give numbers from 1 to {total} such as `3`, `1-5`, `1,4`, or `best`, `last`"),
+                            format!(
+                                "give numbers from 1 to {total} such as `3`, `1-5`, `1,4`, or `best`, `last`"
+                            ),
                         ));
                     }
                 }
@@ -165,7 +170,9 @@ mod tests {
             configuration: &configuration,
         };
         let fits = |text: &str| {
-            Condition::parse(text, &["learning_rate", "optimizer", "momentum"]).map(|c| c.fits(&subject)).ok()
+            Condition::parse(text, &["learning_rate", "optimizer", "momentum"])
+                .map(|c| c.fits(&subject))
+                .ok()
         };
         for (text, expected) in [
             ("learning_rate=0.00005", true),

@@ -25,13 +25,21 @@ pub(crate) struct SweepSource {
 }
 
 /// Reads a sweep file.
-pub(crate) fn read(file: &Path, overrides: &[String], name: Option<&str>) -> Result<SweepSource, Report> {
+pub(crate) fn read(
+    file: &Path,
+    overrides: &[String],
+    name: Option<&str>,
+) -> Result<SweepSource, Report> {
     let shown = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| {
-        Report::usage(format!("cannot read the sweep file `{shown}`: {error}"), "the repository's own are in sweeps/")
+        Report::usage(
+            format!("cannot read the sweep file `{shown}`: {error}"),
+            "the repository's own are in sweeps/",
+        )
     })?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Report::usage(format!("`{shown}` is not UTF-8 text"), "a sweep file is TOML"))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Report::usage(format!("`{shown}` is not UTF-8 text"), "a sweep file is TOML")
+    })?;
     let mut overrides = overrides.to_vec();
     overrides.extend(name.map(|name| format!("sweep.name={name}")));
     let mut sweep = converge_core::sweep_file::read(&text, &shown, &overrides)

@@ -364,6 +364,3 @@ impl Reactor {
         decisions.actions.push(Action::Finish(ending));
     }
 }
-
-#[cfg(test)]
-mod tests;

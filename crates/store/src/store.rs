@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
 use crate::apply::Cache;
 use crate::connection;
@@ -49,6 +49,12 @@ pub enum OpenError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// File or file system is read-only.
+    #[error("`{path}` cannot be written: file or file system is read-only")]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
     /// The file system has no shared memory or no locks, which a write-ahead log needs.
     #[error(
         "`{path}` cannot have a write-ahead log: its file system offers journal mode `{granted}` only"
@@ -91,6 +97,9 @@ impl Store {
             source => OpenError::Database { path: path.to_owned(), source },
         };
         let mut connection = connection::open_writer(path).map_err(failed)?;
+        if connection.is_readonly(MAIN_DB).map_err(failed)? {
+            return Err(OpenError::ReadOnly { path: path.to_owned() });
+        }
         match migrate::found(&connection).map_err(failed)? {
             Found::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
             Found::Ours(found) if found > migrate::VERSION => {

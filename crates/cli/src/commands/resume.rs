@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     };
     if summary.trials.ended() == summary.trials.total() {
         output::talk(&format!("sweep `{}` is finished: nothing left to do\n", summary.name));
-        let ending = converge_scheduler::reactor::Ending::Finished { failed: summary.trials.failed };
+        let ending =
+            converge_scheduler::reactor::Ending::Finished { failed: summary.trials.failed };
         return drive::conclude(&store, &summary.name, &ending);
     }
     let mut sweep = definition(&record)?;

@@ -17,7 +17,8 @@ use crate::{drive, output, sweep_source};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Report> {
-    let mut source = sweep_source::read(&arguments.file, &arguments.overrides, arguments.name.as_deref())?;
+    let mut source =
+        sweep_source::read(&arguments.file, &arguments.overrides, arguments.name.as_deref())?;
     if let Some(workers) = arguments.workers {
         source.sweep.run.workers = Workers::Count(workers.max(1));
     }
@@ -61,7 +62,10 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
         return Ok(());
     }
     let line = |difference: &Difference| {
-        format!("\n  {}\n    stored: {}\n    now:    {}", difference.key, difference.old, difference.new)
+        format!(
+            "\n  {}\n    stored: {}\n    now:    {}",
+            difference.key, difference.old, difference.new
+        )
     };
     let lines: String = found.iter().map(line).collect();
     let name = &record.name;
@@ -78,7 +82,8 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
 /// Returns how the sweep ended, if nothing is left to do.
 fn ended(record: &SweepRecord) -> Option<Ending> {
     let all = record.trials.iter().all(|trial| trial.state.is_final());
-    let failed = record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
+    let failed =
+        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
     all.then_some(Ending::Finished { failed: failed as u64 })
 }
 

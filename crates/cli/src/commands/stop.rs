@@ -22,7 +22,9 @@ pub(crate) fn run(home: &Home) -> Result<ExitCode, Report> {
     let asked = Instant::now();
     while home.holder() == Some(pid) {
         if asked.elapsed() > PATIENCE {
-            output::talk(&format!("pid {pid} was asked to stop and is still saving its checkpoints\n"));
+            output::talk(&format!(
+                "pid {pid} was asked to stop and is still saving its checkpoints\n"
+            ));
             return Ok(ExitCode::Failure);
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -61,7 +61,9 @@ pub fn ended(trial: &EndedTrial, progress: &SweepProgress, style: Style) -> Stri
         let value = number::of_metric(&progress.objective, value);
         line += &format!("{dot}{} {value}", short_name(&progress.objective));
     }
-    line += &format!("{dot}{}", number::duration(trial.seconds));
+    if trial.seconds > 0.0 {
+        line += &format!("{dot}{}", number::duration(trial.seconds));
+    }
     line += &format!("{dot}{}", printable(&trial.configuration));
     if let Some(message) = &trial.message {
         line += &format!("{dot}{}", printable(message));
@@ -170,7 +172,7 @@ mod tests {
             outcome,
             configuration: "learning_rate=2e-4 optimizer=adamw".into(),
             objective,
-            seconds: 63.2,
+            seconds: if outcome == Outcome::Diverged { 0.0 } else { 63.2 },
             message: message.map(str::to_owned),
         }
     }
@@ -223,7 +225,7 @@ mod tests {
             ends.iter().map(|end| logged(350.9, &ended(end, &progress(), Style::PLAIN))).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         [0:05:50] trial 4 completed (6/24) · accuracy 81.2 % · 1 min 03 s · learning_rate=2e-4 optimizer=adamw
-        [0:05:50] trial 4 diverged (6/24) · 1 min 03 s · learning_rate=2e-4 optimizer=adamw · loss is nan at step 17
+        [0:05:50] trial 4 diverged (6/24) · learning_rate=2e-4 optimizer=adamw · loss is nan at step 17
         [0:05:50] trial 4 failed (6/24) · 1 min 03 s · learning_rate=2e-4 optimizer=adamw · killed by signal 9 (six times)
         ");
     }

@@ -57,7 +57,7 @@ pub struct EndedTrial {
     pub configuration: String,
     /// Its objective, where it has one.
     pub objective: Option<f64>,
-    /// Wall time of its last attempt. Unit: seconds.
+    /// Wall time of its last attempt; 0 where it is not known. Unit: seconds.
     pub seconds: f64,
     /// What went wrong.
     pub message: Option<String>,
