@@ -26,7 +26,8 @@ pub enum Up {
         device: String,
         /// Threads it may use.
         threads: u64,
-        /// Facts by name: `cpu_model`, `cpu_features`, `kernel`, `hostname`.
+        /// Facts by name: `architecture`, `os`, `cpu_model`, `cpu_features` (those that decide which
+        /// kernels are chosen), `kernel`, `hostname`; what cannot be found out is absent.
         machine: BTreeMap<String, String>,
     },
     /// Answers [`Down::Prepare`]: one entry a case, in the order of the cases.
@@ -46,7 +47,7 @@ pub enum Up {
         /// Steps already done: the first step frame has the next number.
         from_step: u64,
     },
-    /// A step is done. Further frames of the same step add metrics (an evaluation); none repeats one.
+    /// A step is done; one frame carries all its metrics, those of an evaluation included.
     Step {
         /// The attempt.
         attempt: AttemptId,
@@ -75,7 +76,8 @@ pub enum Up {
         ending: AttemptEnding,
         /// The weights of the best evaluation, where they were kept.
         best: Option<Best>,
-        /// Largest resident set of the process so far.
+        /// Largest resident set of the process: since the attempt began where the system can tell
+        /// (Linux), else since the process began.
         peak_memory_bytes: Option<u64>,
     },
     /// Nothing to say, but alive.
