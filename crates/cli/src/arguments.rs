@@ -217,5 +217,5 @@ pub(crate) struct WorkerArguments {
     pub(crate) device: String,
     /// Threads
     #[arg(long, default_value_t = 1)]
-    pub(crate) threads: usize,
+    pub(crate) threads: u64,
 }

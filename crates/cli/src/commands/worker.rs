@@ -5,7 +5,7 @@ use crate::arguments::WorkerArguments;
 /// Runs the worker until it is told to leave.
 #[cfg(feature = "embedded-worker")]
 pub(crate) fn run(arguments: &WorkerArguments) -> std::process::ExitCode {
-    converge_worker::run(&converge_worker::Arguments {
+    converge_worker::run(converge_worker::Arguments {
         directory: arguments.directory.clone(),
         device: arguments.device.clone(),
         threads: arguments.threads,
