@@ -1,5 +1,7 @@
 //! A worker as a real process with the scripted trainer, and a scheduler made of two files and pipes.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
+
 mod support;
 
 use converge_core::failure::FailureClass;
