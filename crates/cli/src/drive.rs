@@ -14,7 +14,7 @@ use converge_scheduler::launcher::WorkerCommand;
 use converge_scheduler::preparation::{PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session};
-use converge_scheduler::trials::{definition, load};
+use converge_scheduler::trials::{SCRIPTED, definition, load};
 use converge_scheduler::{clock, machine, recovery};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
@@ -126,12 +126,16 @@ pub(crate) fn create(
             .into_iter()
             .map(|trial| NewTrial {
                 kind: trial.kind,
-                configuration: trial.configuration,
                 settings: trial.settings,
                 fingerprint: trial.fingerprint,
                 replicate: trial.replicate,
                 facts_index: trial.case as u64,
-                total_steps: trial.total_steps,
+                // A script is as long as it says, whatever the data.
+                total_steps: match sweep.run.device.as_str() {
+                    SCRIPTED => sweep.script_of(&trial.configuration).steps,
+                    _ => trial.total_steps,
+                },
+                configuration: trial.configuration,
             })
             .collect(),
     };

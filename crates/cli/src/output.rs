@@ -2,7 +2,10 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use converge_core::key::{KEYS, Key};
 use converge_core::search_space::Configuration;
+use converge_core::settings::Settings;
+use converge_core::value::Value;
 use converge_dashboard::terminal::style::Style;
 use serde::Serialize;
 
@@ -57,4 +60,18 @@ pub(crate) fn configuration(configuration: &Configuration) -> String {
     let values: Vec<_> =
         configuration.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if values.is_empty() { "(defaults)".into() } else { values.join(" ") }
+}
+
+/// Returns the settings that have a value, one a line, as a sweep file would write them.
+pub(crate) fn settings(settings: &Settings, note: impl Fn(&Key) -> Option<&'static str>) -> String {
+    let document = serde_json::to_value(settings).unwrap_or_default();
+    let mut text = String::new();
+    for key in KEYS {
+        let (section, field) = key.section();
+        let value: Option<Value> = serde_json::from_value(document[section][field].clone()).ok();
+        if let (Some(value), Some(note)) = (value, note(key)) {
+            text += &format!("  {} = {value}{note}\n", key.name);
+        }
+    }
+    text
 }

@@ -70,7 +70,6 @@ pub async fn prepare(
     let mut mailbox = Mailbox::create(directory).map_err(unusable)?;
     let cache_directory = cache.display().to_string();
     mailbox.send(&Down::Prepare { cases, split_seed, cache_directory }).map_err(unusable)?;
-    mailbox.send(&Down::Exit).map_err(unusable)?;
     let (signs, mut heard) = unbounded_channel();
     let mut process = launch(command, directory, signs, |sign| sign).map_err(|source| {
         PreparationError::Launch { program: command.program.path.display().to_string(), source }

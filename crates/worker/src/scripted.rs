@@ -153,7 +153,9 @@ impl Play<'_> {
         }
         let Some((step, value)) = best else { return Ok(None) };
         let directory = self.directory.join("best");
-        write_directory(&directory, step)
+        // Stands for weights and is never read: a null trial should cost what the scheduler costs.
+        fs::create_dir_all(&directory)
+            .and_then(|()| fs::write(directory.join(STEP_FILE), format!("{step}\n")))
             .map_err(|error| file_failure("write", &directory, &error))?;
         Ok(Some(BestWeights { step, value, directory }))
     }

@@ -1,7 +1,6 @@
 //! `converge plan`: what would run, without running it.
 
 use converge_core::facts::{Facts, SplitFacts};
-use converge_core::key::KEYS;
 use converge_core::materialise::{PlannedTrial, trials};
 use converge_core::sweep::Sweep;
 use converge_dashboard::terminal::number::{bytes, count, share};
@@ -72,15 +71,10 @@ fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u
     text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
     text += &trial_table(planned);
     text += "\nsettings of all trials\n";
-    let settings = serde_json::to_value(&sweep.settings).unwrap_or_default();
-    for key in KEYS {
-        let (section, field) = key.section();
-        let value = &settings[section][field];
+    text += &output::settings(&sweep.settings, |key| {
         let varied = sweep.parameters.iter().any(|parameter| parameter.name == key.short_name());
-        if !value.is_null() && !varied {
-            text += &format!("  {} = {value}\n", key.name);
-        }
-    }
+        (!varied).then_some("")
+    });
     text
 }
 

@@ -1,6 +1,5 @@
 //! `converge show`: one trial, whole.
 
-use converge_core::key::KEYS;
 use converge_core::trial::{AttemptEnding, TrialState};
 use converge_dashboard::terminal::number::{bytes, duration, of_metric};
 use converge_dashboard::terminal::table::{Align, Table};
@@ -97,19 +96,10 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     }
     text += &table.render(output::width());
     text += "\nsettings\n";
-    let settings = serde_json::to_value(&detail.settings).unwrap_or_default();
-    for key in KEYS {
-        let (section, field) = key.section();
-        let value = &settings[section][field];
-        if !value.is_null() {
-            let chosen = if trial.configuration.contains_key(key.short_name()) {
-                "  (parameter)"
-            } else {
-                ""
-            };
-            text += &format!("  {} = {value}{chosen}\n", key.name);
-        }
-    }
+    text += &output::settings(&detail.settings, |key| {
+        let chosen = trial.configuration.contains_key(key.short_name());
+        Some(if chosen { "  (parameter)" } else { "" })
+    });
     text
 }
 
