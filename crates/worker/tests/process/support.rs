@@ -348,7 +348,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns all further frames once the process is gone.
-    pub(crate) fn to_the_end(&mut self) -> Vec<Up> {
+    pub(crate) fn rest(&mut self) -> Vec<Up> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next_or_end() {
             frames.push(frame);
