@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod support;
+mod training;
 
 use converge_core::failure::FailureClass;
 use converge_core::script::{Script, ScriptEnd};
@@ -243,7 +244,7 @@ fn errors_of_the_training_carry_their_class() {
 fn a_device_that_trains_nothing_refuses_a_fine_tune() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);
-    worker.say(&Down::Assign(assignment(&folder, 1, fine_tune())));
+    worker.say(&Down::Assign(assignment(&folder, 1, fine_tune(settings(1e-4)))));
     let frames = worker.until_ended();
     assert_eq!(failure(frames.last().unwrap()).0, FailureClass::Config);
 }
