@@ -1,6 +1,9 @@
 //! A worker as a real process with the scripted trainer, and a scheduler made of two files and pipes.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
+
 mod support;
+mod training;
 
 use converge_core::failure::FailureClass;
 use converge_core::script::{Script, ScriptEnd};
@@ -60,7 +63,7 @@ fn what_was_said_before_the_birth_is_heard() {
     folder.write_down(1, &Down::Assign(scripted(&folder, 1, script(3))));
     folder.write_down(2, &Down::Exit);
     let mut worker = Worker::born(&folder);
-    let frames = worker.to_the_end();
+    let frames = worker.rest();
     // The trial may be over before the word to leave is read; either way it ends once.
     let endings = frames.iter().filter(|frame| matches!(frame, Up::Ended { .. })).count();
     assert_eq!(endings, 1, "{frames:?}");
@@ -161,7 +164,7 @@ fn sigterm_ends_the_worker_after_a_checkpoint() {
 
 /// The first trial has its checkpoint; the second was never begun.
 fn assert_released_and_gone(worker: &mut Worker) {
-    let frames = worker.to_the_end();
+    let frames = worker.rest();
     let mut tail = frames.iter().filter(|frame| !matches!(frame, Up::Step { .. }));
     let waiting = tail.next().unwrap();
     assert!(matches!(waiting, Up::Ended { attempt, .. } if attempt.0 == 2), "{frames:?}");
@@ -178,7 +181,7 @@ fn an_idle_worker_leaves_on_sigterm() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);
     worker.signal(Signal::SIGTERM);
-    assert_eq!(worker.to_the_end(), [Up::Bye]);
+    assert_eq!(worker.rest(), [Up::Bye]);
     assert_eq!(worker.exit_code(), Some(0));
 }
 
@@ -208,7 +211,7 @@ fn a_panic_is_a_failure_with_its_message_and_the_last_of_its_process() {
     let script = Script { end: ScriptEnd::Panic, at_step: Some(4), ..script(10) };
     worker.say(&Down::Assign(scripted(&folder, 1, script)));
     worker.say(&Down::Assign(scripted(&folder, 2, endless())));
-    let frames = worker.to_the_end();
+    let frames = worker.rest();
     assert_eq!(steps(&frames).len(), 3);
     let endings: Vec<&Up> =
         frames.iter().filter(|frame| matches!(frame, Up::Ended { .. })).collect();
@@ -232,7 +235,7 @@ fn errors_of_the_training_carry_their_class() {
         worker.say(&Down::Assign(scripted(&folder, 1, script)));
         let frames = worker.until_ended();
         assert_eq!(failure(frames.last().unwrap()).0, class);
-        assert_eq!(worker.to_the_end(), [Up::Bye]);
+        assert_eq!(worker.rest(), [Up::Bye]);
         assert_eq!(worker.exit_code(), Some(1));
     }
 }
@@ -241,7 +244,7 @@ fn errors_of_the_training_carry_their_class() {
 fn a_device_that_trains_nothing_refuses_a_fine_tune() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);
-    worker.say(&Down::Assign(assignment(&folder, 1, fine_tune())));
+    worker.say(&Down::Assign(assignment(&folder, 1, fine_tune(settings(1e-4)))));
     let frames = worker.until_ended();
     assert_eq!(failure(frames.last().unwrap()).0, FailureClass::Config);
 }
@@ -279,7 +282,7 @@ fn a_killed_worker_loses_no_written_frame() {
         ..script(10)
     };
     worker.say(&Down::Assign(scripted(&folder, 1, script.clone())));
-    let frames = worker.to_the_end();
+    let frames = worker.rest();
     assert_eq!(worker.exit_code(), None, "it was killed");
     assert_eq!(steps(&frames).len(), 5);
     let Some(Up::Checkpoint { step: 4, directory, .. }) =
@@ -311,7 +314,7 @@ fn a_hang_says_nothing_and_can_be_killed() {
     worker.until(|frame| matches!(frame, Up::Step { step: 2, .. }));
     worker.say(&Down::Release);
     worker.signal(Signal::SIGKILL);
-    assert_eq!(worker.to_the_end(), []);
+    assert_eq!(worker.rest(), []);
     assert_eq!(worker.exit_code(), None);
 }
 
@@ -348,7 +351,7 @@ fn frames_of_another_version_end_the_worker() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);
     worker.say(&serde_json::json!({ "type": "dance" }));
-    assert_eq!(worker.to_the_end(), [Up::Bye]);
+    assert_eq!(worker.rest(), [Up::Bye]);
     assert_eq!(worker.exit_code(), Some(1));
     assert!(folder.stderr().contains("dance"), "{}", folder.stderr());
 }
@@ -358,7 +361,7 @@ fn a_folder_has_one_worker_for_ever() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);
     worker.say(&Down::Exit);
-    assert_eq!(worker.to_the_end(), [Up::Bye]);
+    assert_eq!(worker.rest(), [Up::Bye]);
     let before = std::fs::read(folder.path("up.log")).unwrap();
     let mut second = Worker::start(&folder);
     assert_eq!(second.exit_code(), Some(1));
@@ -396,7 +399,7 @@ fn a_full_disk_loses_nothing_and_no_end_is_told_before_it_is_written() {
     assert_eq!(observed, (1..=3000).collect::<Vec<_>>());
     assert_eq!(ending(frames.last().unwrap()), (3000, &AttemptEnding::Completed));
     worker.say(&Down::Exit);
-    assert_eq!(worker.to_the_end(), [Up::Bye]);
+    assert_eq!(worker.rest(), [Up::Bye]);
     assert_eq!(worker.exit_code(), Some(0));
 }
 
@@ -412,6 +415,6 @@ fn a_checkpoint_without_room_is_a_failure_of_its_class() {
     folder.make_room();
     let frames = worker.until_ended();
     assert_eq!(failure(frames.last().unwrap()).0, FailureClass::DiskFull);
-    assert_eq!(worker.to_the_end(), [Up::Bye]);
+    assert_eq!(worker.rest(), [Up::Bye]);
     assert_eq!(worker.exit_code(), Some(1));
 }

@@ -94,9 +94,9 @@ pub(crate) fn scripted(folder: &Folder, attempt: i64, script: Script) -> Box<Ass
     assignment(folder, attempt, Work::Scripted { script, settings, objective: objective() })
 }
 
-pub(crate) fn fine_tune() -> Work {
+pub(crate) fn fine_tune(settings: Settings) -> Work {
     Work::FineTune {
-        settings: settings(1e-4),
+        settings,
         seeds: TrialSeeds::new(Seed(1), 0),
         objective: objective(),
         expected_hashes: BTreeMap::new(),
@@ -264,6 +264,10 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(crate) fn start(folder: &'a Folder) -> Self {
+        Self::start_on(folder, "scripted", 1)
+    }
+
+    pub(crate) fn start_on(folder: &'a Folder, device: &str, threads: u64) -> Self {
         let program = env!("CARGO_BIN_EXE_converge-worker");
         let mut command = match &folder.disk {
             Some(disk) => disk.enter(program),
@@ -274,7 +278,7 @@ impl<'a> Worker<'a> {
         let mut child = command
             .arg("--directory")
             .arg(folder.inside(""))
-            .args(["--device", "scripted", "--threads", "1"])
+            .args(["--device", device, "--threads", &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -348,7 +352,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns all further frames once the process is gone.
-    pub(crate) fn to_the_end(&mut self) -> Vec<Up> {
+    pub(crate) fn rest(&mut self) -> Vec<Up> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next_or_end() {
             frames.push(frame);
