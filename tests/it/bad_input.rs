@@ -178,7 +178,7 @@ fn data_that_changed_since_is_refused_on_resume() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}one more line\tnegative\n")).unwrap();
     let resumed = sandbox.converge(&["resume"]).expect_code(2);
-    assert!(resumed.stderr.contains("the content of train is not what"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("train is not what sweep `smoke` was started with"), "{}", resumed.stderr);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The whole, as a user meets it: the real binary, its files and its database.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 /// Which crate may depend on which.
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.

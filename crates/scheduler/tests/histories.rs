@@ -5,6 +5,8 @@
 //! once, with exactly the curve of an undisturbed run. A failing seed is named by the assertion; run it alone
 //! with `HISTORY=<seed> cargo nextest run -p converge-scheduler histories`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use converge_core::facts::{Facts, ModelFacts, SplitFacts};
