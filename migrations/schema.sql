@@ -318,7 +318,6 @@ WITH configurations AS (
         max(objective_value) AS max,
         count(*) FILTER (WHERE state = 'completed') AS replicates,
         count(*) FILTER (WHERE state = 'diverged') AS diverged_replicates,
-        json_group_array(number ORDER BY number) FILTER (WHERE state = 'completed') AS trials,
         min(number) AS first_trial
     FROM trials
     WHERE state IN ('completed', 'diverged')
@@ -349,7 +348,17 @@ SELECT
     ranked.max AS max,
     ranked.replicates AS replicates,
     ranked.diverged_replicates AS diverged_replicates,
-    ranked.trials AS trials,
+    (
+        SELECT json_group_array(number)
+        FROM (
+            SELECT trials.number AS number
+            FROM trials
+            WHERE trials.sweep = ranked.sweep
+                AND trials.fingerprint = ranked.fingerprint
+                AND trials.state = 'completed'
+            ORDER BY trials.number
+        )
+    ) AS trials,
     best.number AS best_trial,
     best.objective_step AS best_step,
     best.best_weights_directory AS best_weights_directory

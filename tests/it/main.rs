@@ -1,1 +1,14 @@
-//! End-to-end tests.
+//! The whole, as a user meets it: the real binary, its files and its database.
+
+/// Which crate may depend on which.
+mod architecture;
+/// What is wrong is told clearly, all at once, and nothing is lost or half-written.
+mod bad_input;
+/// One scheduler to a home; homes that are read-only, full, or from a newer version.
+mod homes;
+/// Killed at any moment and resumed, a sweep ends as if nothing had happened.
+mod resume;
+/// From a sweep file to the best configuration, with every reading command on the way.
+mod smoke;
+/// The sweep files of this repository.
+mod sweep_files;

@@ -5,12 +5,22 @@
 
 pub mod facts;
 pub mod failure;
+pub mod fingerprint;
 pub mod ids;
+pub mod key;
+pub mod machine;
+pub mod materialise;
 pub mod metric;
 pub mod objective;
 pub mod problem;
+pub mod ranking;
+pub mod sampler;
 pub mod script;
+pub mod search_space;
 pub mod seed;
 pub mod settings;
+pub mod steps;
+pub mod sweep;
+pub mod sweep_file;
 pub mod trial;
 pub mod value;

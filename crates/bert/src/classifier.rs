@@ -1,0 +1,125 @@
+//! The whole model: tokens in, one logit per label out.
+
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::attention::additive_mask;
+use crate::config::{BertConfig, ConfigError};
+use crate::embeddings::Embeddings;
+use crate::encoder::{Dropouts, Encoder};
+use crate::heads::{ClassificationHead, Pooler, mean_pooling};
+use crate::initial_values::initial_values;
+use crate::mapping;
+use crate::options::{ClassifierOptions, Pooling};
+use crate::parameters::{self, Parameter};
+
+/// A BERT encoder with a classification head.
+///
+/// Dropout acts if the model was built on an autodiff device, and is off in what Burn's
+/// [`valid`](Module::valid) returns: evaluate that. Its masks come from the generator that
+/// [`Device::seed`] resets.
+///
+/// # Source
+/// `BertForSequenceClassification` in [`modeling_bert.py`](crate#source).
+#[derive(Module, Debug)]
+pub struct BertClassifier {
+    // Burn visits fields in this order, which is the order of the parameter table.
+    embeddings: Embeddings,
+    encoder: Encoder,
+    /// Absent with mean pooling.
+    pooler: Option<Pooler>,
+    head: ClassificationHead,
+    #[module(skip)]
+    pub(crate) parameters: Arc<[Parameter]>,
+    #[module(skip)]
+    config: Arc<BertConfig>,
+}
+
+/// A batch of tokenised examples, padded to one length.
+#[derive(Debug, Clone)]
+pub struct BertInput {
+    /// `[batch, sequence]`, each below `vocab_size`.
+    pub token_ids: Tensor<2, Int>,
+    /// `[batch, sequence]`: 0, and 1 for the second sentence of a pair.
+    pub token_type_ids: Tensor<2, Int>,
+    /// `[batch, sequence]`: 1 for a token, 0 for padding; at least one token per example.
+    pub attention_mask: Tensor<2, Int>,
+}
+
+impl BertClassifier {
+    /// Returns a model with random weights, a pure function of `seed`.
+    ///
+    /// On an autodiff device its parameters require gradients.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if configuration or options are not usable.
+    pub fn new(
+        config: &BertConfig,
+        options: &ClassifierOptions,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, ConfigError> {
+        let config = options.apply_to(config)?;
+        let model = Self::unfilled(&config, options, device);
+        let fill = |parameter: &Parameter| Some(initial_values(parameter, &config, seed));
+        Ok(parameters::fill(model, fill))
+    }
+
+    /// Builds the model with parameters that are not yet allocated.
+    ///
+    /// `config` is what `options` made of a published one.
+    pub(crate) fn unfilled(
+        config: &BertConfig,
+        options: &ClassifierOptions,
+        device: &Device,
+    ) -> Self {
+        let hidden_dropout = config.hidden_dropout_prob;
+        let dropouts =
+            Dropouts { hidden: hidden_dropout, attention: config.attention_probs_dropout_prob };
+        let head_dropout = config.classifier_dropout.unwrap_or(hidden_dropout);
+        Self {
+            embeddings: Embeddings::unfilled(config, hidden_dropout, device),
+            encoder: Encoder::unfilled(config, dropouts, device),
+            pooler: (options.pooling == Pooling::Cls).then(|| Pooler::unfilled(config, device)),
+            head: ClassificationHead::unfilled(config, options.labels, head_dropout, device),
+            parameters: mapping::table(config, options.labels, options.pooling).into(),
+            config: Arc::new(config.clone()),
+        }
+    }
+
+    /// Returns the configuration in force: the published one with the options applied.
+    pub fn config(&self) -> &BertConfig {
+        &self.config
+    }
+
+    /// Scores every label for each example.
+    ///
+    /// # Shapes
+    /// - output: `[batch, labels]`, unnormalised
+    ///
+    /// # Panics
+    /// If `sequence` exceeds the model's `max_position_embeddings`.
+    pub fn forward(&self, input: BertInput) -> Tensor<2> {
+        let attention_mask = input.attention_mask.clone();
+        let hidden_states = self.hidden_states(input);
+        let pooled = match &self.pooler {
+            Some(pooler) => pooler.forward(hidden_states),
+            None => mean_pooling(hidden_states, attention_mask),
+        };
+        self.head.forward(pooled)
+    }
+
+    /// Returns the encoder's last hidden state of every token, padding included.
+    ///
+    /// # Shapes
+    /// - output: `[batch, sequence, hidden]`
+    ///
+    /// # Panics
+    /// If `sequence` exceeds the model's `max_position_embeddings`.
+    pub fn hidden_states(&self, input: BertInput) -> Tensor<3> {
+        let embedded = self.embeddings.forward(input.token_ids, input.token_type_ids);
+        self.encoder.forward(embedded, additive_mask(input.attention_mask))
+    }
+}

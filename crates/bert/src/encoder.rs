@@ -1,0 +1,164 @@
+//! The stack of transformer layers.
+
+use burn::module::Module;
+use burn::nn::{
+    Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+};
+use burn::tensor::activation::{gelu, relu, tanh};
+use burn::tensor::{Device, Tensor};
+
+use crate::attention::Attention;
+use crate::config::{Activation, BertConfig};
+
+/// All encoder layers, applied in order.
+///
+/// # Source
+/// `BertEncoder` in [`modeling_bert.py`](crate#source).
+#[derive(Module, Debug)]
+pub struct Encoder {
+    pub(crate) layers: Vec<EncoderLayer>,
+}
+
+/// Dropout probabilities inside an encoder layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dropouts {
+    /// On the outputs of attention and of the feed-forward block.
+    pub(crate) hidden: f64,
+    /// On the attention probabilities.
+    pub(crate) attention: f64,
+}
+
+impl Encoder {
+    /// Builds the module with parameters that are not yet allocated.
+    pub(crate) fn unfilled(config: &BertConfig, dropouts: Dropouts, device: &Device) -> Self {
+        let layer = |_| EncoderLayer::unfilled(config, dropouts, device);
+        Self { layers: (0..config.num_hidden_layers).map(layer).collect() }
+    }
+
+    /// Applies every layer to its predecessor's output.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, sequence, hidden]`
+    /// - `mask`: `[batch, 1, 1, sequence]`, from [`additive_mask`](crate::attention::additive_mask)
+    /// - output: `[batch, sequence, hidden]`
+    pub fn forward(&self, hidden_states: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
+        self.layers
+            .iter()
+            .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, mask.clone()))
+    }
+}
+
+/// One layer: attention, then a feed-forward block, each with residual and `LayerNorm`.
+///
+/// # Source
+/// `BertLayer` in [`modeling_bert.py`](crate#source).
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    pub(crate) attention: Attention,
+    pub(crate) feed_forward: FeedForward,
+}
+
+impl EncoderLayer {
+    fn unfilled(config: &BertConfig, dropouts: Dropouts, device: &Device) -> Self {
+        Self {
+            attention: Attention::unfilled(config, dropouts, device),
+            feed_forward: FeedForward::unfilled(config, dropouts, device),
+        }
+    }
+
+    /// Applies attention and feed-forward block.
+    ///
+    /// # Shapes
+    /// - `hidden_states` and output: `[batch, sequence, hidden]`
+    /// - `mask`: `[batch, 1, 1, sequence]`
+    pub fn forward(&self, hidden_states: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
+        self.feed_forward.forward(self.attention.forward(hidden_states, mask))
+    }
+}
+
+/// Widens every token to `intermediate`, applies the activation, and comes back.
+///
+/// # Source
+/// `BertIntermediate` and `BertOutput` in [`modeling_bert.py`](crate#source).
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    pub(crate) intermediate: Linear,
+    pub(crate) output: Linear,
+    pub(crate) layer_norm: LayerNorm,
+    output_dropout: Dropout,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl FeedForward {
+    fn unfilled(config: &BertConfig, dropouts: Dropouts, device: &Device) -> Self {
+        Self {
+            intermediate: unfilled_linear(config.hidden_size, config.intermediate_size, device),
+            output: unfilled_linear(config.intermediate_size, config.hidden_size, device),
+            layer_norm: LayerNormConfig::new(config.hidden_size)
+                .with_epsilon(config.layer_norm_eps)
+                .init(device),
+            output_dropout: DropoutConfig::new(dropouts.hidden).init(),
+            activation: config.hidden_act,
+        }
+    }
+
+    /// Applies the block to each token alone.
+    ///
+    /// # Shapes
+    /// - `hidden_states` and output: `[batch, sequence, hidden]`
+    pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
+        // [batch, sequence, intermediate]
+        let widened = self.intermediate.forward(hidden_states.clone());
+        let activated = activate(widened, self.activation);
+        let projected = self.output_dropout.forward(self.output.forward(activated));
+        self.layer_norm.forward(projected + hidden_states)
+    }
+}
+
+/// Applies the activation that `config.json` names.
+///
+/// # Source
+/// `ACT2FN` in `activations.py`, beside [`modeling_bert.py`](crate#source).
+fn activate(x: Tensor<3>, activation: Activation) -> Tensor<3> {
+    match activation {
+        Activation::Gelu => gelu(x),
+        // Written out, because burn's version raises negative numbers to a float power, which
+        // shading languages leave undefined.
+        Activation::GeluTanh => {
+            let cube = x.clone() * x.clone() * x.clone();
+            let inner = (x.clone() + cube * 0.044_715) * (2.0 / std::f64::consts::PI).sqrt();
+            x * (tanh(inner) + 1.0) * 0.5
+        }
+        Activation::Relu => relu(x),
+    }
+}
+
+/// Returns a linear layer whose parameters are not yet allocated.
+pub(crate) fn unfilled_linear(input: usize, output: usize, device: &Device) -> Linear {
+    LinearConfig::new(input, output).with_initializer(Initializer::Zeros).init(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activations_have_their_known_values() {
+        let apply = |activation| -> Vec<f32> {
+            let x = Tensor::<3>::from_data([[[-2.0, -0.5, 0.0, 1.0, 3.0]]], &Device::flex());
+            activate(x, activation).into_data().try_into_vec().unwrap()
+        };
+        let known = [
+            (Activation::Gelu, [-0.045_500_26, -0.154_268_77, 0.0, 0.841_344_75, 2.995_950_31_f64]),
+            (Activation::GeluTanh, [-0.045_402_31, -0.154_285_99, 0.0, 0.841_191_99, 2.996_362_61]),
+            (Activation::Relu, [0.0, 0.0, 0.0, 1.0, 3.0]),
+        ];
+        for (activation, known) in known {
+            for (found, known) in apply(activation).iter().zip(known) {
+                let difference = (f64::from(*found) - known).abs();
+                assert!(difference < 5e-7, "{activation:?}: {found} is not {known}");
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a task makes of a model: labels, pooling, and what it replaces.
+
+use crate::config::{BertConfig, ConfigError, dropout_problem};
+
+/// How a sequence of hidden states becomes the one vector that is classified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pooling {
+    /// BERT's pooler: the first token through a trained layer and a tanh.
+    #[default]
+    Cls,
+    /// The mean over unmasked tokens, without parameters.
+    Mean,
+}
+
+/// What a classification task adds to a model, or changes in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassifierOptions {
+    /// Classes of the task, at least two.
+    pub labels: usize,
+    /// How hidden states are summarised.
+    pub pooling: Pooling,
+    /// Replaces `hidden_dropout_prob`.
+    pub hidden_dropout: Option<f64>,
+    /// Replaces `attention_probs_dropout_prob`.
+    pub attention_dropout: Option<f64>,
+    /// Replaces `classifier_dropout`.
+    pub classifier_dropout: Option<f64>,
+    /// Keeps only the first so many encoder layers.
+    pub layers: Option<usize>,
+}
+
+impl ClassifierOptions {
+    /// Returns options for `labels` classes that leave the model as published.
+    pub fn new(labels: usize) -> Self {
+        Self {
+            labels,
+            pooling: Pooling::Cls,
+            hidden_dropout: None,
+            attention_dropout: None,
+            classifier_dropout: None,
+            layers: None,
+        }
+    }
+
+    /// Returns the configuration of the model that these options make of `config`: its dropouts
+    /// replaced, its layers cut, `classifier_dropout` always present.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every problem of both.
+    pub fn apply_to(&self, config: &BertConfig) -> Result<BertConfig, ConfigError> {
+        let mut problems = config.problems();
+        if self.labels < 2 {
+            problems.push(format!("a classifier needs at least 2 labels, not {}", self.labels));
+        }
+        for (name, dropout) in [
+            ("hidden dropout", self.hidden_dropout),
+            ("attention dropout", self.attention_dropout),
+            ("classifier dropout", self.classifier_dropout),
+        ] {
+            problems.extend(dropout.and_then(|dropout| dropout_problem(name, dropout)));
+        }
+        let layers = self.layers.unwrap_or(config.num_hidden_layers);
+        if self.layers.is_some() && !(1..=config.num_hidden_layers).contains(&layers) {
+            problems.push(format!(
+                "cannot keep {layers} layers of a model that has {}: give 1 to {}",
+                config.num_hidden_layers, config.num_hidden_layers
+            ));
+        }
+        ConfigError::of(problems)?;
+
+        let hidden_dropout = self.hidden_dropout.unwrap_or(config.hidden_dropout_prob);
+        let classifier_dropout =
+            self.classifier_dropout.or(config.classifier_dropout).unwrap_or(hidden_dropout);
+        Ok(BertConfig {
+            num_hidden_layers: layers,
+            hidden_dropout_prob: hidden_dropout,
+            attention_probs_dropout_prob: self
+                .attention_dropout
+                .unwrap_or(config.attention_probs_dropout_prob),
+            classifier_dropout: Some(classifier_dropout),
+            ..config.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_replace_dropouts_and_cut_layers() {
+        let config = BertConfig::tiny(50);
+        let as_published = ClassifierOptions::new(2).apply_to(&config).unwrap();
+        assert_eq!(as_published, BertConfig { classifier_dropout: Some(0.1), ..config.clone() });
+
+        let options = ClassifierOptions {
+            hidden_dropout: Some(0.3),
+            layers: Some(1),
+            ..ClassifierOptions::new(2)
+        };
+        let changed = options.apply_to(&config).unwrap();
+        assert_eq!(changed.num_hidden_layers, 1);
+        assert_eq!(changed.hidden_dropout_prob, 0.3);
+        assert_eq!(changed.classifier_dropout, Some(0.3));
+        assert_eq!(changed.attention_probs_dropout_prob, 0.1);
+    }
+
+    #[test]
+    fn impossible_options_are_all_reported() {
+        let options = ClassifierOptions {
+            attention_dropout: Some(f64::NAN),
+            layers: Some(7),
+            ..ClassifierOptions::new(1)
+        };
+        let config = BertConfig::tiny(50);
+        let Err(ConfigError::Invalid { problems }) = options.apply_to(&config) else {
+            panic!("impossible options were accepted");
+        };
+        assert_eq!(
+            problems,
+            [
+                "a classifier needs at least 2 labels, not 1",
+                "attention dropout (NaN) must be at least 0 and below 1",
+                "cannot keep 7 layers of a model that has 2: give 1 to 2",
+            ]
+        );
+    }
+}

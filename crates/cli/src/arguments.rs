@@ -1,0 +1,221 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all done
+  1    a failure of converge or of the system
+  2    wrong usage, sweep file, model or data
+  3    finished, with failed trials
+  4    interrupted; `converge resume` goes on
+  130  interrupted twice: workers were killed; `converge resume` goes on";
+
+/// Hyperparameter sweeps that fine-tune BERT classifiers: launched, resumed, stored, ranked.
+#[derive(Debug, Parser)]
+#[command(name = "converge", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of database, logs and cache [default: the nearest `.converge` upwards, else `./.converge`]
+    #[arg(long, global = true, env = "CONVERGE_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// More log lines on stderr: -v info, -vv debug. CONVERGE_LOG takes a filter in the form of RUST_LOG
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a sweep file, model and data, and show what would run; changes nothing but the cache
+    Plan(PlanArguments),
+    /// Run a sweep: start it, or go on where it stands; nothing is trained twice
+    Run(RunArguments),
+    /// Go on with a sweep as it is stored
+    Resume(ResumeArguments),
+    /// Show where sweeps stand
+    Status(ReadArguments),
+    /// Ask the running sweep to checkpoint and stop
+    Stop,
+    /// Rank configurations by the mean over their replicates
+    Best(BestArguments),
+    /// List trials
+    Trials(TrialsArguments),
+    /// Show one trial: settings, attempts, failures, final values
+    Show(ShowArguments),
+    /// Plot a metric of one or more trials in the terminal
+    Curve(CurveArguments),
+    /// Write every observation of a sweep to stdout
+    Export(ExportArguments),
+    /// Look at devices, disk, database and downloads
+    Doctor(DoctorArguments),
+    /// The process that trains; started by `run`
+    #[command(hide = true)]
+    Worker(WorkerArguments),
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Sweep file
+    pub(crate) file: PathBuf,
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.workers=2`
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Sweep file
+    pub(crate) file: PathBuf,
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.workers=2`
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Another name for the sweep
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Workers at once [default: `[run] workers`]
+    #[arg(long)]
+    pub(crate) workers: Option<u64>,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArguments {
+    /// Name of the sweep [default: the latest unfinished one]
+    pub(crate) sweep: Option<String>,
+    /// Workers at once [default: `[run] workers`]
+    #[arg(long)]
+    pub(crate) workers: Option<u64>,
+}
+
+/// Commands that read one sweep, or all.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArguments {
+    /// Name of the sweep [default: all of them]
+    pub(crate) sweep: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `best`.
+#[derive(Debug, Args)]
+pub(crate) struct BestArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// Rank by another metric, such as validation/loss
+    #[arg(long)]
+    pub(crate) metric: Option<String>,
+    /// Configurations to show
+    #[arg(long, default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `trials`.
+#[derive(Debug, Args)]
+pub(crate) struct TrialsArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// Keep trials that fit, such as `state=failed`, `optimizer=sgd`, `learning_rate<1e-4`; may be repeated
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) conditions: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// Number of the trial, or `best`, or `last`
+    pub(crate) trial: String,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Print the log of its last attempt
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) log: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `curve`.
+#[derive(Debug, Args)]
+pub(crate) struct CurveArguments {
+    /// Trials: `3`, `1-5`, `1,4`, `best`, `last`
+    pub(crate) trials: String,
+    /// Metric, such as train/loss
+    #[arg(default_value = "train/loss")]
+    pub(crate) metric: String,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Logarithmic values
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    pub(crate) format: Format,
+}
+
+/// Form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line an observation, with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArguments {
+    /// The worker's own folder, made by the scheduler
+    #[arg(long)]
+    pub(crate) directory: PathBuf,
+    /// Device name
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Threads
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: u64,
+}

@@ -1,0 +1,14 @@
+//! One file for each command.
+
+pub(crate) mod best;
+pub(crate) mod curve;
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod plan;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod trials;
+pub(crate) mod worker;

@@ -1,0 +1,184 @@
+//! `converge best`: configurations, ranked by the mean over their replicates.
+
+use std::collections::BTreeSet;
+
+use converge_core::metric;
+use converge_core::objective::{At, Goal, Objective};
+use converge_core::ranking::{Ranked, Scored, rank};
+use converge_dashboard::terminal::number::of_metric;
+use converge_dashboard::terminal::table::{Align, Table};
+use converge_scheduler::home::Home;
+use converge_store::{Reader, SweepSummary};
+use serde_json::json;
+
+use crate::arguments::BestArguments;
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::{home as homes, output};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Report> {
+    let reader = homes::open(home)?;
+    let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    if arguments.json {
+        let objective = objective(&reader, &summary, arguments.metric.as_deref())?;
+        let mut ranked = ranking(&reader, &summary, &objective)?;
+        ranked.truncate(arguments.top);
+        output::json(&json!({
+            "sweep": summary.name,
+            "objective": objective,
+            "configurations": ranked.iter().map(json_of).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        output::data(&text(&reader, &summary, arguments.metric.as_deref(), arguments.top)?);
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Returns the ranking of a sweep by an objective.
+pub(crate) fn ranking(
+    reader: &Reader,
+    summary: &SweepSummary,
+    objective: &Objective,
+) -> Result<Vec<Ranked>, Report> {
+    let trials: Vec<Scored> = reader
+        .ranking(summary.id, objective)?
+        .into_iter()
+        .map(|trial| Scored {
+            trial: trial.number,
+            fingerprint: trial.fingerprint,
+            configuration: trial.configuration,
+            value: trial.objective.filter(|_| !trial.diverged).map(|objective| objective.value),
+        })
+        .collect();
+    Ok(rank(&trials, objective))
+}
+
+/// Returns the sweep's objective, or one for another metric of it.
+fn objective(
+    reader: &Reader,
+    summary: &SweepSummary,
+    metric: Option<&str>,
+) -> Result<Objective, Report> {
+    let Some(metric) = metric.filter(|metric| *metric != summary.objective.metric) else {
+        return Ok(summary.objective.clone());
+    };
+    let known = reader.sweep_metrics(summary.id)?;
+    if !known.iter().any(|name| name == metric) {
+        let near = converge_core::key::nearest(metric, known.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("metrics here: {}", known.join(", ")),
+        };
+        return Err(Report::usage(
+            format!("sweep `{}` has no metric `{metric}`", summary.name),
+            hint,
+        ));
+    }
+    let goal = if metric::larger_is_better(metric) { Goal::Maximize } else { Goal::Minimize };
+    Ok(Objective { metric: metric.to_string(), goal, at: summary.objective.at })
+}
+
+/// Returns the ranking as text.
+pub(crate) fn text(
+    reader: &Reader,
+    summary: &SweepSummary,
+    metric: Option<&str>,
+    top: usize,
+) -> Result<String, Report> {
+    let objective = objective(reader, summary, metric)?;
+    let ranked = ranking(reader, summary, &objective)?;
+    let trials = &summary.trials;
+    let goal = match objective.goal {
+        Goal::Maximize => "largest",
+        Goal::Minimize => "smallest",
+    };
+    let at = match objective.at {
+        At::Best => "at each trial's best evaluation",
+        At::Last => "at each trial's last evaluation",
+    };
+    let mut text = format!("sweep `{}`, {goal} {} {at}\n", summary.name, objective.metric);
+    if ranked.is_empty() {
+        return Ok(text + "no trial has completed yet\n");
+    }
+    let replicated = ranked.iter().any(|ranked| ranked.trials.len() > 1);
+    let varied = varied(&ranked);
+    let mut columns = vec![("rank", Align::Right), (objective.metric.as_str(), Align::Right)];
+    if replicated {
+        columns.push(("min to max", Align::Right));
+    }
+    columns.push(("trial", Align::Right));
+    columns.extend(varied.iter().map(|name| (name.as_str(), Align::Right)));
+    let mut table = Table::new(columns);
+    for ranked in ranked.iter().take(top) {
+        let value = |value: f64| of_metric(&objective.metric, value);
+        let mut row = vec![ranked.rank.to_string(), ranked.mean.map_or("diverged".into(), value)];
+        if replicated {
+            row.push(
+                ranked.range.map_or(String::new(), |(min, max)| {
+                    format!("{} to {}", value(min), value(max))
+                }),
+            );
+        }
+        row.push(ranked.trials.iter().map(u64::to_string).collect::<Vec<_>>().join(","));
+        let cell =
+            |name: &String| ranked.configuration.get(name).map_or("-".into(), ToString::to_string);
+        row.extend(varied.iter().map(cell));
+        table.push(row);
+    }
+    text += &table.render(output::width());
+    if ranked.len() > top {
+        text += &format!(
+            "... and {} more: `converge best --top {}`\n",
+            ranked.len() - top,
+            ranked.len()
+        );
+    }
+    text += &majority_line(reader, summary, &objective)?;
+    if trials.ended() < trials.total() {
+        text += &format!("{} of {} trials are done\n", trials.ended(), trials.total());
+    }
+    if trials.failed > 0 {
+        text += &format!("{} trials failed and are not ranked\n", trials.failed);
+    }
+    Ok(text)
+}
+
+/// What always answering the largest class would give: the least that a result has to beat.
+fn majority_line(
+    reader: &Reader,
+    summary: &SweepSummary,
+    objective: &Objective,
+) -> Result<String, Report> {
+    if objective.metric != "validation/accuracy" {
+        return Ok(String::new());
+    }
+    let record = reader.sweep(summary.id)?;
+    let facts = record.as_ref().and_then(|record| record.facts.first()?.validation.as_ref());
+    Ok(facts.map_or(String::new(), |validation| {
+        format!(
+            "always answering the largest class: {} ({} validation examples)\n",
+            of_metric("validation/accuracy", validation.majority_share()),
+            validation.examples
+        )
+    }))
+}
+
+/// Returns the parameters, sorted.
+fn varied(ranked: &[Ranked]) -> Vec<String> {
+    let names: BTreeSet<&String> =
+        ranked.iter().flat_map(|ranked| ranked.configuration.keys()).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn json_of(ranked: &Ranked) -> serde_json::Value {
+    json!({
+        "rank": ranked.rank,
+        "mean": ranked.mean,
+        "min": ranked.range.map(|(min, _)| min),
+        "max": ranked.range.map(|(_, max)| max),
+        "trials": ranked.trials,
+        "diverged": ranked.diverged,
+        "configuration": ranked.configuration,
+    })
+}

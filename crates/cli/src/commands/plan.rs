@@ -1,0 +1,149 @@
+//! `converge plan`: what would run, without running it.
+
+use converge_core::facts::{Facts, SplitFacts};
+use converge_core::materialise::{PlannedTrial, trials};
+use converge_core::sweep::Sweep;
+use converge_dashboard::terminal::number::{bytes, count, share};
+use converge_dashboard::terminal::table::{Align, Table};
+use converge_scheduler::home::Home;
+use converge_scheduler::session::Interrupts;
+use serde_json::json;
+
+use crate::arguments::PlanArguments;
+use crate::drive::{self, Prepared};
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::{output, sweep_source};
+
+/// Trials that the text shows.
+const SHOWN: usize = 12;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Report> {
+    let source = sweep_source::read(&arguments.file, &arguments.overrides, None)?;
+    let sweep = &source.sweep;
+    let prepared = drive::runtime()?.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        drive::prepare_sweep(sweep, home, &mut interrupts).await
+    })?;
+    let (planned, same) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
+    let skipped = prepared.sample.skipped + same;
+    if arguments.json {
+        output::json(&json!({
+            "sweep": sweep,
+            "facts": prepared.facts,
+            "skipped": skipped,
+            "device": prepared.device,
+            "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
+            "trials": planned.iter().map(|trial| json!({
+                "configuration": trial.configuration, "replicate": trial.replicate,
+                "fingerprint": trial.fingerprint, "total_steps": trial.total_steps,
+            })).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        output::data(&text(sweep, &prepared, &planned, skipped));
+    }
+    Ok(ExitCode::Done)
+}
+
+fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u64) -> String {
+    let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
+    let mut text =
+        format!("sweep `{}`: {} trials, {} steps in all", sweep.name, planned.len(), count(steps));
+    if skipped > 0 {
+        text += &format!(" ({skipped} duplicates or trials beyond the budget left out)");
+    }
+    text += "\n\n";
+    for (index, facts) in prepared.facts.iter().enumerate() {
+        if prepared.facts.len() > 1 {
+            text += &format!("data and model {}\n", index + 1);
+        }
+        text += &facts_text(facts);
+    }
+    let plan = drive::worker_plan(
+        sweep,
+        &prepared.facts,
+        &prepared.cases,
+        &prepared.sample,
+        planned.len() as u64,
+    );
+    text += &format!("\nworkers     {} on {} ({})\n", plan.workers, prepared.device, plan.reason);
+    text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
+    text += &trial_table(planned);
+    text += "\nsettings of all trials\n";
+    text += &output::settings(&sweep.settings, |key| {
+        let varied = sweep.parameters.iter().any(|parameter| parameter.name == key.short_name());
+        (!varied).then_some("")
+    });
+    text
+}
+
+fn facts_text(facts: &Facts) -> String {
+    let split = |name: &str, split: &SplitFacts| {
+        let classes: Vec<String> = facts
+            .labels
+            .iter()
+            .zip(&split.class_counts)
+            .map(|(label, count)| format!("{label} {count}"))
+            .collect();
+        let [_, median, percentile, longest] = split.token_lengths;
+        format!(
+            "{name:<12}{} examples ({}), majority {}; tokens: median {median}, 99 % {percentile}, longest {longest}; truncated {}; unknown tokens {}\n",
+            split.examples,
+            classes.join(", "),
+            share(split.majority_share()),
+            share(split.truncated_share),
+            share(split.unknown_token_share),
+        )
+    };
+    let mut text = split("train", &facts.train);
+    text += &facts
+        .validation
+        .as_ref()
+        .map_or("validation  none\n".into(), |facts| split("validation", facts));
+    text += &facts.test.as_ref().map_or(String::new(), |facts| split("test", facts));
+    text += &format!(
+        "model       {} parameters, {} layers, hidden {}, max_length {}\n",
+        count(facts.model.parameters),
+        facts.model.layers,
+        facts.model.hidden_size,
+        facts.max_length
+    );
+    if facts.duplicates_between_splits > 0 {
+        text += &format!(
+            "warning: {} texts stand in training and in validation or test as well\n",
+            facts.duplicates_between_splits
+        );
+    }
+    text
+}
+
+/// Checkpoints hold weights, two moments and the best weights; finished trials keep weights only.
+fn disk(sweep: &Sweep, prepared: &Prepared, workers: u64) -> String {
+    let parameters = prepared.facts.iter().map(|facts| facts.model.parameters).max().unwrap_or(0);
+    let weights = parameters * 4;
+    let need = workers * weights * 5 + sweep.run.keep_best * weights;
+    format!("about {} for checkpoints and the best {} trials", bytes(need), sweep.run.keep_best)
+}
+
+fn trial_table(planned: &[PlannedTrial]) -> String {
+    let names: std::collections::BTreeSet<&str> =
+        planned.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
+    let mut columns = vec![("trial", Align::Right)];
+    columns.extend(names.iter().map(|name| (*name, Align::Right)));
+    columns.extend([("replicate", Align::Right), ("steps", Align::Right)]);
+    let mut table = Table::new(columns);
+    for (index, trial) in planned.iter().enumerate().take(SHOWN) {
+        let mut row = vec![(index + 1).to_string()];
+        let cell =
+            |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
+        row.extend(names.iter().map(cell));
+        row.extend([trial.replicate.to_string(), trial.total_steps.to_string()]);
+        table.push(row);
+    }
+    let mut text = table.render(output::width());
+    if planned.len() > SHOWN {
+        text += &format!("... and {} more (--json lists all)\n", planned.len() - SHOWN);
+    }
+    text
+}

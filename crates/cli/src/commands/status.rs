@@ -1,0 +1,132 @@
+//! `converge status`: where sweeps stand.
+
+use converge_core::metric::TRAIN_LOSS;
+use converge_dashboard::terminal::number::of_metric;
+use converge_dashboard::terminal::table::{Align, Table};
+use converge_scheduler::home::Home;
+use converge_store::{Reader, SweepState, SweepSummary};
+use serde_json::json;
+
+use crate::arguments::ReadArguments;
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::{home as homes, output};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Report> {
+    let reader = homes::open(home)?;
+    let sweeps = match &arguments.sweep {
+        Some(name) => vec![homes::sweep(&reader, Some(name))?],
+        None => reader.sweeps()?,
+    };
+    let holder = home.holder();
+    if arguments.json {
+        let sweeps = sweeps
+            .iter()
+            .map(|sweep| json_of(&reader, sweep, holder))
+            .collect::<Result<Vec<_>, _>>()?;
+        output::json(&json!({ "home": home.root(), "scheduler_pid": holder, "sweeps": sweeps }))?;
+        return Ok(ExitCode::Done);
+    }
+    let right = |header| (header, Align::Right);
+    let mut table = Table::new([
+        ("sweep", Align::Left),
+        ("state", Align::Left),
+        right("trials"),
+        right("completed"),
+        right("diverged"),
+        right("failed"),
+        right("running"),
+        right("queued"),
+        right("best"),
+    ]);
+    for sweep in &sweeps {
+        let trials = &sweep.trials;
+        let counts = [
+            trials.total(),
+            trials.completed,
+            trials.diverged,
+            trials.failed,
+            trials.running,
+            trials.queued,
+        ];
+        let best = sweep.best.map_or("-".into(), |best| of_metric(&sweep.objective.metric, best));
+        let mut row = vec![sweep.name.clone(), state(sweep, holder).to_string()];
+        row.extend(counts.iter().map(u64::to_string));
+        row.push(best);
+        table.push(row);
+    }
+    output::data(&table.render(output::width()));
+    for sweep in &sweeps {
+        running(&reader, sweep)?;
+    }
+    Ok(ExitCode::Done)
+}
+
+/// A sweep that says `running` while nobody holds the home was killed.
+fn state(sweep: &SweepSummary, holder: Option<u32>) -> &'static str {
+    match sweep.state {
+        SweepState::Finished => "finished",
+        SweepState::Interrupted => "interrupted",
+        SweepState::Running if holder.is_some() => "running",
+        SweepState::Running => "killed",
+    }
+}
+
+fn running(reader: &Reader, sweep: &SweepSummary) -> Result<(), Report> {
+    for trial in reader.running_trials(sweep.id)? {
+        let last = |name: &str| {
+            trial.metrics.iter().find(|metric| metric.metric == name).map(|metric| metric.last)
+        };
+        let shown = |name: &str| {
+            last(name).map_or(String::new(), |value| format!("  {name} {}", of_metric(name, value)))
+        };
+        output::data(&format!(
+            "{} trial {}: step {} of {}{}{}\n",
+            sweep.name,
+            trial.number,
+            trial.last_step,
+            trial.total_steps,
+            shown(TRAIN_LOSS),
+            shown(&sweep.objective.metric),
+        ));
+    }
+    Ok(())
+}
+
+fn json_of(
+    reader: &Reader,
+    sweep: &SweepSummary,
+    holder: Option<u32>,
+) -> Result<serde_json::Value, Report> {
+    let trials = &sweep.trials;
+    let running: Vec<_> = reader
+        .running_trials(sweep.id)?
+        .iter()
+        .map(|trial| {
+            let last: serde_json::Map<_, _> = trial
+                .metrics
+                .iter()
+                .map(|metric| (metric.metric.clone(), json!(metric.last)))
+                .collect();
+            json!({
+                "trial": trial.number, "attempt": trial.attempt_number, "device": trial.device,
+                "step": trial.last_step, "total_steps": trial.total_steps, "last": last,
+            })
+        })
+        .collect();
+    Ok(json!({
+        "name": sweep.name,
+        "state": state(sweep, holder),
+        "objective": sweep.objective,
+        "trials": {
+            "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
+            "failed": trials.failed, "running": trials.running, "queued": trials.queued,
+        },
+        "best": sweep.best,
+        "running": running,
+        "created_at_ms": sweep.created_at_ms,
+        "started_at_ms": sweep.started_at_ms,
+        "ended_at_ms": sweep.ended_at_ms,
+    }))
+}

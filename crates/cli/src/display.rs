@@ -1,0 +1,170 @@
+//! What a running session tells, turned into what the dashboard shows.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use converge_core::objective::Objective;
+use converge_core::trial::TrialState;
+use converge_dashboard::terminal::progress::ProgressDisplay;
+use converge_dashboard::view::progress::{
+    BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress,
+};
+use converge_scheduler::reactor::{Notice, Reactor, WorkerState};
+use converge_scheduler::session::Update;
+
+use crate::output;
+
+/// Redrawing more often than this helps nobody.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// The live display of one session.
+pub(crate) struct Display {
+    shown: ProgressDisplay,
+    objective: Objective,
+    /// By trial number.
+    configurations: BTreeMap<u64, String>,
+    started: Instant,
+    drawn: Option<Instant>,
+    last: Option<SweepProgress>,
+    ended: Vec<EndedTrial>,
+}
+
+impl Display {
+    /// Starts a display on stderr.
+    pub(crate) fn new(objective: Objective, configurations: BTreeMap<u64, String>) -> Self {
+        let style = output::stderr_style();
+        let shown = if std::io::stderr().is_terminal() {
+            ProgressDisplay::on_terminal(style)
+        } else {
+            ProgressDisplay::plain(Box::new(std::io::stderr()), style)
+        };
+        Self {
+            shown,
+            objective,
+            configurations,
+            started: Instant::now(),
+            drawn: None,
+            last: None,
+            ended: Vec::new(),
+        }
+    }
+
+    /// Takes an update of the session.
+    pub(crate) fn update(&mut self, update: &Update<'_>) {
+        match update {
+            Update::Notice(notice) => self.notice(notice),
+            Update::Progress(reactor) => self.progress(reactor),
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn finish(self) {
+        if let Some(last) = &self.last {
+            self.shown.finish(last);
+        }
+    }
+
+    fn progress(&mut self, reactor: &Reactor) {
+        let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
+        if !due && self.ended.is_empty() {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let progress = self.fold(reactor);
+        for ended in std::mem::take(&mut self.ended) {
+            self.shown.trial_ended(&ended, &progress);
+        }
+        self.shown.show(&progress);
+        self.last = Some(progress);
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        let ended = |number: u64, outcome, objective, message| EndedTrial {
+            number,
+            outcome,
+            configuration: self.configurations.get(&number).cloned().unwrap_or_default(),
+            objective,
+            seconds: 0.0,
+            message,
+        };
+        match notice {
+            Notice::Completed { trial, value } => {
+                self.ended.push(ended(*trial, Outcome::Completed, *value, None));
+            }
+            Notice::Diverged { trial, step, quantity } => {
+                let message = format!("{quantity} is not finite at step {step}");
+                self.ended.push(ended(*trial, Outcome::Diverged, None, Some(message)));
+            }
+            Notice::Failed { trial, failure, retried: false, .. } => {
+                self.ended.push(ended(*trial, Outcome::Failed, None, Some(failure.clone())));
+            }
+            Notice::Failed { trial, attempt, failure, retried: true } => {
+                self.shown.println(&format!(
+                    "trial {trial}: attempt {attempt} failed, trying again ({failure})"
+                ));
+            }
+            Notice::Stopping { reason } => {
+                let why = reason.as_deref().map_or(String::new(), |reason| format!("{reason}; "));
+                self.shown
+                    .println(&format!("{why}workers checkpoint and stop (Ctrl-C again: at once)"));
+            }
+        }
+    }
+
+    fn fold(&self, reactor: &Reactor) -> SweepProgress {
+        let mut progress = SweepProgress {
+            objective: self.objective.metric.clone(),
+            trials_total: 0,
+            completed: 0,
+            diverged: 0,
+            failed: 0,
+            running: Vec::new(),
+            steps_done: 0,
+            steps_total: 0,
+            best: None,
+            elapsed_seconds: self.started.elapsed().as_secs_f64(),
+        };
+        let configuration =
+            |number: u64| self.configurations.get(&number).cloned().unwrap_or_default();
+        for (_, trial) in reactor.trials() {
+            progress.trials_total += 1;
+            let total = if trial.state.is_final() { trial.step } else { trial.total_steps };
+            progress.steps_done += trial.step.min(total);
+            progress.steps_total += total;
+            match trial.state {
+                TrialState::Completed => progress.completed += 1,
+                TrialState::Diverged => progress.diverged += 1,
+                TrialState::Failed(_) => progress.failed += 1,
+                TrialState::Queued | TrialState::Running(_) => {}
+            }
+            if let (TrialState::Completed, Some(value)) = (&trial.state, trial.value) {
+                let better = progress
+                    .best
+                    .as_ref()
+                    .is_none_or(|best| self.objective.improves(value, best.value));
+                if better {
+                    let configuration = configuration(trial.number);
+                    progress.best = Some(BestTrial { number: trial.number, value, configuration });
+                }
+            }
+        }
+        for (id, worker) in reactor.workers() {
+            let WorkerState::Busy(lease) = &worker.state else { continue };
+            let Some((_, trial)) = reactor.trials().find(|(trial, _)| **trial == lease.trial)
+            else {
+                continue;
+            };
+            progress.running.push(RunningTrial {
+                number: trial.number,
+                worker: id.to_string(),
+                configuration: configuration(trial.number),
+                step: trial.step,
+                total_steps: trial.total_steps,
+                loss: trial.loss,
+                objective: trial.value,
+            });
+        }
+        progress
+    }
+}

@@ -1,0 +1,312 @@
+//! What `run` and `resume` share: prepare, create or take up a sweep, run a session, tell the result.
+
+use std::collections::BTreeMap;
+
+use converge_core::facts::Facts;
+use converge_core::machine::{WorkerPlan, peak_memory, plan_workers};
+use converge_core::materialise::{Cases, cases, trials};
+use converge_core::sampler::{Sample, sample};
+use converge_core::sweep::Sweep;
+use converge_core::trial::TrialState;
+use converge_scheduler::home::{Home, HomeError};
+use converge_scheduler::housekeeping::Housekeeping;
+use converge_scheduler::launcher::WorkerCommand;
+use converge_scheduler::preparation::{PreparationError, prepare};
+use converge_scheduler::reactor::{Ending, Options, Reactor};
+use converge_scheduler::session::{Interrupts, Session};
+use converge_scheduler::trials::{SCRIPTED, definition, load};
+use converge_scheduler::{clock, machine, recovery};
+use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
+
+use crate::display::Display;
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::sweep_source::SweepSource;
+use crate::{commands, device, output};
+
+/// Version that is recorded with everything.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A sweep whose model and data have been looked at.
+pub(crate) struct Prepared {
+    /// Its configurations.
+    pub(crate) sample: Sample,
+    /// What was prepared.
+    pub(crate) cases: Cases,
+    /// The answer, one entry a case.
+    pub(crate) facts: Vec<Facts>,
+    /// Name of the device.
+    pub(crate) device: String,
+}
+
+/// Makes a runtime on this thread alone: the scheduler waits far more than it works.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Has model and data checked by a worker, in a folder that is removed afterwards.
+pub(crate) async fn prepare_sweep(
+    sweep: &Sweep,
+    home: &Home,
+    interrupts: &mut Interrupts,
+) -> Result<Prepared, Report> {
+    let (device, program) = device::resolve(&sweep.run)?;
+    let sample = sample(sweep);
+    let cases = cases(sweep, &sample);
+    // Tokenisation may use the whole machine: nothing trains yet.
+    let command = WorkerCommand { program, device: device.clone(), threads: machine::look().cores };
+    let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
+    let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
+    let interrupted = interrupts.next();
+    let facts =
+        prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
+            .await
+            .map_err(|error| match error {
+                PreparationError::Refused(problems) => Report::problems(&problems),
+                PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
+                other => Report::error(&other),
+            })?;
+    Ok(Prepared { sample, cases, facts, device })
+}
+
+/// Takes the home for this process.
+pub(crate) fn lock(home: &Home) -> Result<converge_scheduler::home::HomeLock, Report> {
+    home.create().and_then(|()| home.lock()).map_err(|error| {
+        let report = Report::error(&error);
+        match error {
+            HomeError::Held { .. } => report
+                .exit(ExitCode::Usage)
+                .hint("wait for it, stop it with `converge stop`, or use another home with --home"),
+            HomeError::Unwritable { .. } => {
+                report.hint("name another folder with --home; a read-only home can still be read")
+            }
+        }
+    })
+}
+
+/// Opens the home's database for writing and reads what the last session left behind.
+pub(crate) fn open(home: &Home) -> Result<Store, Report> {
+    let mut store = Store::create_or_open(home.database()).map_err(|error| {
+        let newer = matches!(error, converge_store::OpenError::Newer { .. });
+        let report = Report::error(&error);
+        if newer {
+            report
+                .exit(ExitCode::Usage)
+                .hint("use the version of converge that wrote it, or a newer one")
+        } else {
+            report
+        }
+    })?;
+    let recovered = recovery::recover(home, &mut store).map_err(|error| storing(&error))?;
+    if recovered > 0 {
+        tracing::info!(recovered, "read the logs of workers that an earlier session left behind");
+    }
+    Ok(store)
+}
+
+/// Stores a new sweep with all its trials.
+pub(crate) fn create(
+    store: &mut Store,
+    source: &SweepSource,
+    prepared: &Prepared,
+) -> Result<(), Report> {
+    let sweep = &source.sweep;
+    let (planned, _) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
+    let new = NewSweep {
+        name: sweep.name.clone(),
+        identity: converge_core::fingerprint::identity_hash(sweep, &prepared.facts),
+        definition: serde_json::to_string(sweep)?,
+        source_path: Some(source.path.clone()),
+        source_text: source.text.clone(),
+        overrides: source.overrides.clone(),
+        facts: prepared.facts.clone(),
+        objective: sweep.objective.clone(),
+        version: VERSION.into(),
+        trials: planned
+            .into_iter()
+            .map(|trial| NewTrial {
+                kind: trial.kind,
+                settings: trial.settings,
+                fingerprint: trial.fingerprint,
+                replicate: trial.replicate,
+                facts_index: trial.case as u64,
+                // A script is as long as it says, whatever the data.
+                total_steps: match sweep.run.device.as_str() {
+                    SCRIPTED => sweep.script_of(&trial.configuration).steps,
+                    _ => trial.total_steps,
+                },
+                configuration: trial.configuration,
+            })
+            .collect(),
+    };
+    store.create_sweep(&new, clock::unix_ms())?;
+    Ok(())
+}
+
+/// Returns an error where the content of model or data is no longer what the sweep was made with.
+pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(), Report> {
+    let mut changed: Vec<String> = Vec::new();
+    for (old, new) in record.facts.iter().zip(facts) {
+        for (role, hash) in &old.content_hashes {
+            let now = new.content_hashes.get(role);
+            if now != Some(hash) && !changed.contains(role) {
+                changed.push(role.clone());
+            }
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the content of {} is not what sweep `{}` was started with",
+        changed.join(", "),
+        record.name
+    );
+    Err(Report::usage(
+        message,
+        "put the old files back, or start a new sweep with `converge run FILE --name NEW`",
+    ))
+}
+
+/// Returns how many workers to run for what is left of a sweep.
+pub(crate) fn worker_plan(
+    sweep: &Sweep,
+    facts: &[Facts],
+    cases: &Cases,
+    sample: &Sample,
+    open: u64,
+) -> WorkerPlan {
+    let needed =
+        sample.configurations.iter().zip(&cases.of_configuration).map(|(configuration, case)| {
+            let facts = &facts[*case];
+            peak_memory(&facts.model, &sweep.settings_of(configuration).train, facts.max_length)
+        });
+    plan_workers(sweep.run.workers, machine::look(), open, needed.max().unwrap_or(0))
+}
+
+/// Runs a stored sweep to its end, or until it is interrupted, and prints the ranking.
+pub(crate) async fn session(
+    home: &Home,
+    mut store: Store,
+    name: &str,
+    prepared: &Prepared,
+    interrupts: &mut Interrupts,
+) -> Result<ExitCode, Report> {
+    let summary = crate::home::sweep(store.read(), Some(name))?;
+    let Some(record) = store.read().sweep(summary.id)? else {
+        return Err(Report::usage(
+            format!("there is no sweep `{name}`"),
+            "start it with `converge run FILE`",
+        ));
+    };
+    let sweep = definition(&record)?;
+    let mut housekeeping =
+        Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
+    for trial in
+        record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some())
+    {
+        let changes = housekeeping.clean_up(home, &store, trial.number);
+        store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
+    }
+    let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
+    let plan = worker_plan(&sweep, &prepared.facts, &prepared.cases, &prepared.sample, open);
+    announce(&record, &sweep, &plan, &prepared.device);
+    let (device, program) = device::resolve(&sweep.run)?;
+    let reactor = Reactor::new(
+        Options {
+            workers: plan.workers,
+            retries: sweep.failure.retries.clone(),
+            next_attempt: record.next_attempt_id,
+            home: home.root().display().to_string(),
+            checkpoint_seconds: sweep.run.checkpoint_seconds,
+        },
+        load(&record, &sweep, store.read())?,
+    );
+    let id = store.open_session(
+        &NewSession {
+            sweep: record.id,
+            pid: std::process::id(),
+            boot_id: converge_scheduler::launcher::local::boot_id(),
+            host: machine::host(),
+            version: VERSION.into(),
+            machine: machine::facts(),
+        },
+        clock::unix_ms(),
+    )?;
+    let configurations: BTreeMap<u64, String> = record
+        .trials
+        .iter()
+        .map(|trial| (trial.number, output::configuration(&trial.configuration)))
+        .collect();
+    let mut display = Display::new(record.objective.clone(), configurations);
+    let command = WorkerCommand { program, device, threads: plan.threads };
+    let session = Session::new(home.clone(), store, id, command, reactor, housekeeping);
+    let ended = session.run(interrupts, &mut |update| display.update(&update)).await;
+    display.finish();
+    let (ending, mut store) = ended.map_err(|error| storing(&error))?;
+    let state = match &ending {
+        Ending::Finished { .. } => SweepState::Finished,
+        Ending::Interrupted { .. } => SweepState::Interrupted,
+    };
+    let now = clock::unix_ms();
+    store
+        .apply(&[Change::SweepState { sweep: record.id, state }], now)
+        .map_err(|error| storing(&error))?;
+    store.close_session(
+        id,
+        if state == SweepState::Finished { "finished" } else { "interrupted" },
+        now,
+    )?;
+    conclude(&store, name, &ending)
+}
+
+/// The first line of `run`: what runs where, and why so many.
+fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str) {
+    let total = record.trials.len();
+    let ended = record.trials.iter().filter(|trial| trial.state.is_final()).count();
+    let workers = if plan.workers == 1 { "1 worker" } else { &format!("{} workers", plan.workers) };
+    let threads = if plan.threads == 1 { "1 thread" } else { &format!("{} threads", plan.threads) };
+    let done = if ended == 0 { String::new() } else { format!(", {ended} of them done") };
+    output::talk(&format!(
+        "sweep `{}`: {total} trials{done}; {workers} on {device} with {threads} each ({})\n",
+        sweep.name, plan.reason
+    ));
+}
+
+/// Prints the ranking, and what is left to do.
+pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<ExitCode, Report> {
+    let reader = store.read();
+    let summary = crate::home::sweep(reader, Some(name))?;
+    let trials = reader.trials(summary.id)?;
+    if trials
+        .iter()
+        .any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged))
+    {
+        output::data(&commands::best::text(reader, &summary, None, 5)?);
+    }
+    match ending {
+        Ending::Finished { failed: 0 } => Ok(ExitCode::Done),
+        Ending::Finished { failed } => {
+            let noun = if *failed == 1 { "trial" } else { "trials" };
+            output::talk(&format!(
+                "{failed} {noun} failed: `converge trials --where state=failed`, `converge show NUMBER`\n"
+            ));
+            Ok(ExitCode::FailedTrials)
+        }
+        Ending::Interrupted { at_once, reason } => {
+            let left = trials.iter().filter(|trial| !trial.state.is_final()).count();
+            let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
+            output::talk(&format!(
+                "{why}: {left} of {} trials left; go on with `converge resume {name}`\n",
+                trials.len()
+            ));
+            Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
+        }
+    }
+}
+
+/// An error while storing: nothing that workers wrote is lost, and the message says how to go on.
+fn storing(error: &(dyn std::error::Error + 'static)) -> Report {
+    Report::error(error)
+        .hint("nothing that the workers wrote is lost: free space or mend the cause, then `converge resume`")
+}

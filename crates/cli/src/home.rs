@@ -1,0 +1,60 @@
+//! Finding the home, and opening its database for reading.
+
+use std::path::{Path, PathBuf};
+
+use converge_scheduler::home::Home;
+use converge_store::{ReadError, Reader, SweepSummary};
+
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+
+/// Returns the working directory.
+pub(crate) fn working_directory() -> Result<PathBuf, Report> {
+    std::env::current_dir().map_err(|error| Report::error(&error))
+}
+
+/// Returns the home that was asked for, or the nearest one.
+pub(crate) fn find(asked: Option<&Path>) -> Result<Home, Report> {
+    let directory = working_directory()?;
+    Ok(match asked {
+        Some(path) => Home::at(directory.join(path)),
+        None => Home::search(&directory),
+    })
+}
+
+/// Opens the home's database for reading.
+pub(crate) fn open(home: &Home) -> Result<Reader, Report> {
+    Reader::open(home.database()).map_err(|error| {
+        let missing = matches!(error, ReadError::Missing { .. });
+        let newer = matches!(error, ReadError::Newer { .. });
+        let report = Report::error(&error);
+        match (missing, newer) {
+            (true, _) => report
+                .exit(ExitCode::Usage)
+                .hint("start a sweep with `converge run FILE`, or name its home with --home"),
+            (_, true) => report
+                .exit(ExitCode::Usage)
+                .hint("use the version of converge that wrote it, or a newer one"),
+            _ => report.hint("look with `converge doctor`"),
+        }
+    })
+}
+
+/// Returns the sweep of this name, or the one that was worked on last.
+pub(crate) fn sweep(reader: &Reader, name: Option<&str>) -> Result<SweepSummary, Report> {
+    let found = match name {
+        Some(name) => reader.sweep_named(name)?,
+        None => reader.latest_sweep()?,
+    };
+    found.ok_or_else(|| match name {
+        Some(name) => {
+            let known: Vec<_> =
+                reader.sweeps().unwrap_or_default().into_iter().map(|sweep| sweep.name).collect();
+            Report::usage(
+                format!("there is no sweep `{name}`"),
+                format!("sweeps here: {}", known.join(", ")),
+            )
+        }
+        None => Report::usage("there is no sweep yet", "start one with `converge run FILE`"),
+    })
+}

@@ -1,0 +1,192 @@
+//! Which trials a user means: `3`, `1-5`, `1,4`, `best`, `last`, and conditions such as `state=failed`.
+
+use converge_core::ranking::Ranked;
+use converge_core::search_space::Configuration;
+use converge_core::value::Value;
+
+use crate::report::Report;
+
+/// Returns the trial numbers that a selector names.
+pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<Vec<u64>, Report> {
+    let mut chosen = Vec::new();
+    for part in selector.split(',').map(str::trim) {
+        match part {
+            "last" => chosen.push(total),
+            "best" => {
+                let best = ranking.first().filter(|best| best.mean.is_some());
+                let best = best.ok_or_else(|| {
+                    Report::usage(
+                        "no trial has completed yet",
+                        "`converge status` shows where the sweep stands",
+                    )
+                })?;
+                chosen.extend(&best.trials);
+            }
+            _ => {
+                let (first, last) = part.split_once('-').unwrap_or((part, part));
+                match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
+                    (Ok(first), Ok(last)) if 1 <= first && first <= last && last <= total => {
+                        chosen.extend(first..=last);
+                    }
+                    _ => {
+                        return Err(Report::usage(
+                            format!("`{part}` names no trial of this sweep"),
+                            format!(
+                                "give numbers from 1 to {total} such as `3`, `1-5`, `1,4`, or `best`, `last`"
+                            ),
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// `KEY OP VALUE` over a trial's state, objective and parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Condition {
+    key: String,
+    operator: Operator,
+    value: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// What conditions look at.
+pub(crate) struct Subject<'a> {
+    /// Number within the sweep.
+    pub(crate) number: u64,
+    /// State word.
+    pub(crate) state: &'a str,
+    /// Objective, where there is one.
+    pub(crate) objective: Option<f64>,
+    /// Attempts so far.
+    pub(crate) attempts: u64,
+    /// Replicate, from 0.
+    pub(crate) replicate: u64,
+    /// Parameters.
+    pub(crate) configuration: &'a Configuration,
+}
+
+impl Condition {
+    /// Reads a condition; `parameters` are the names that it may use beside the fixed ones.
+    pub(crate) fn parse(text: &str, parameters: &[&str]) -> Result<Self, Report> {
+        // Longer operators first, so that `<=` is not read as `<`.
+        let operators = [
+            ("<=", Operator::LessOrEqual),
+            (">=", Operator::GreaterOrEqual),
+            ("!=", Operator::NotEqual),
+            ("=", Operator::Equal),
+            ("<", Operator::Less),
+            (">", Operator::Greater),
+        ];
+        let found = operators.iter().find_map(|(sign, operator)| {
+            text.split_once(sign).map(|(key, value)| (key.trim(), *operator, value.trim()))
+        });
+        let Some((key, operator, value)) = found else {
+            return Err(Report::usage(
+                format!("`{text}` is not a condition"),
+                "write `state=failed`, `learning_rate<1e-4` or `optimizer!=sgd`",
+            ));
+        };
+        let fixed = ["trial", "state", "objective", "attempts", "replicate"];
+        if !fixed.contains(&key) && !parameters.contains(&key) {
+            let names: Vec<&str> = fixed.into_iter().chain(parameters.iter().copied()).collect();
+            return Err(Report::usage(
+                format!("`{key}` is nothing that trials of this sweep have"),
+                format!("one of {}", names.join(", ")),
+            ));
+        }
+        let value = value.parse().map_or_else(|_| Value::Text(value.to_string()), Value::Float);
+        Ok(Self { key: key.to_string(), operator, value })
+    }
+
+    /// Returns whether a trial fits; what it does not have never does.
+    pub(crate) fn fits(&self, subject: &Subject<'_>) -> bool {
+        let found = match self.key.as_str() {
+            "trial" => Some(Value::Integer(subject.number.cast_signed())),
+            "state" => Some(Value::Text(subject.state.to_string())),
+            "objective" => subject.objective.map(Value::Float),
+            "attempts" => Some(Value::Integer(subject.attempts.cast_signed())),
+            "replicate" => Some(Value::Integer(subject.replicate.cast_signed())),
+            parameter => subject.configuration.get(parameter).cloned(),
+        };
+        let Some(found) = found else { return false };
+        let compared = match (found.number(), self.value.number()) {
+            (Some(left), Some(right)) => left.partial_cmp(&right),
+            _ => Some(found.to_string().cmp(&self.value.to_string())),
+        };
+        let Some(compared) = compared else { return false };
+        match self.operator {
+            Operator::Equal => compared.is_eq(),
+            Operator::NotEqual => compared.is_ne(),
+            Operator::Less => compared.is_lt(),
+            Operator::LessOrEqual => compared.is_le(),
+            Operator::Greater => compared.is_gt(),
+            Operator::GreaterOrEqual => compared.is_ge(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(selector: &str) -> Option<Vec<u64>> {
+        numbers(selector, 5, &[]).ok()
+    }
+
+    #[test]
+    fn selectors_name_trials() {
+        assert_eq!(chosen("3"), Some(vec![3]));
+        assert_eq!(chosen("1-3,5"), Some(vec![1, 2, 3, 5]));
+        assert_eq!(chosen("last"), Some(vec![5]));
+        for wrong in ["0", "6", "3-2", "x", "best", ""] {
+            assert_eq!(chosen(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn conditions_compare_numbers_as_numbers() {
+        let configuration = Configuration::from([
+            ("learning_rate".to_string(), Value::Float(5e-5)),
+            ("optimizer".to_string(), Value::Text("sgd".into())),
+        ]);
+        let subject = Subject {
+            number: 10,
+            state: "completed",
+            objective: Some(0.8),
+            attempts: 1,
+            replicate: 0,
+            configuration: &configuration,
+        };
+        let fits = |text: &str| {
+            Condition::parse(text, &["learning_rate", "optimizer", "momentum"])
+                .map(|c| c.fits(&subject))
+                .ok()
+        };
+        for (text, expected) in [
+            ("learning_rate=0.00005", true),
+            ("learning_rate<=1e-4", true),
+            ("learning_rate>1e-4", false),
+            ("optimizer=sgd", true),
+            ("optimizer!=sgd", false),
+            ("state=failed", false),
+            ("trial>9", true),
+            ("momentum=0.9", false),
+        ] {
+            assert_eq!(fits(text), Some(expected), "{text}");
+        }
+        assert_eq!(fits("colour=red"), None);
+        assert_eq!(fits("state"), None);
+    }
+}

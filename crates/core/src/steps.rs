@@ -1,0 +1,122 @@
+//! How many steps a training takes, and at which of them it is evaluated.
+
+use crate::settings::TrainSettings;
+
+/// Returns the steps of one pass over the training split; the last one may hold fewer examples.
+pub fn steps_per_epoch(train_examples: u64, train: &TrainSettings) -> u64 {
+    train_examples.div_ceil(train.batch_size.max(1))
+}
+
+/// Returns the steps of the whole training: the length of the schedule.
+///
+/// # Examples
+/// 17 examples in batches of 4 are 5 steps an epoch; 3 epochs are 15 steps, or `max_steps` if that
+/// is fewer.
+pub fn total_steps(train_examples: u64, train: &TrainSettings) -> u64 {
+    let all = steps_per_epoch(train_examples, train).saturating_mul(train.epochs);
+    train.max_steps.map_or(all, |most| all.min(most))
+}
+
+/// Returns the steps of warm-up.
+///
+/// # Source
+/// transformers `TrainingArguments.get_warmup_steps`: the given number of steps, else the ratio
+/// rounded up.
+pub fn warmup_steps(total_steps: u64, train: &TrainSettings) -> u64 {
+    let by_ratio = (train.warmup_ratio.max(0.0) * total_steps as f64).ceil() as u64;
+    train.warmup_steps.unwrap_or(by_ratio)
+}
+
+/// Returns whether the model is evaluated after `step` (counted from 1): evenly spaced within each
+/// epoch, and always after the last.
+pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bool {
+    if step == 0 {
+        return false;
+    }
+    if step == total_steps(train_examples, train) {
+        return true;
+    }
+    let in_epoch = steps_per_epoch(train_examples, train).max(1);
+    let evaluations = u128::from(train.evaluations_per_epoch.min(in_epoch));
+    // Evaluations due up to a step of the epoch; one is due where the number grows.
+    let due = |step: u64| u128::from(step) * evaluations / u128::from(in_epoch);
+    let place = (step - 1) % in_epoch;
+    due(place + 1) > due(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{
+        ClassWeights, Freeze, MaxLength, Optimizer, Pooling, Schedule, TrainSettings,
+    };
+
+    fn settings(batch_size: u64, epochs: u64) -> TrainSettings {
+        TrainSettings {
+            learning_rate: 2e-5,
+            batch_size,
+            epochs,
+            max_steps: None,
+            optimizer: Optimizer::AdamW,
+            momentum: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            schedule: Schedule::Linear,
+            warmup_ratio: 0.1,
+            warmup_steps: None,
+            max_length: MaxLength::Auto,
+            evaluations_per_epoch: 4,
+            dropout: None,
+            hidden_dropout: None,
+            attention_dropout: None,
+            classifier_dropout: None,
+            label_smoothing: 0.0,
+            gradient_accumulation: 1,
+            freeze: Freeze::None,
+            head_learning_rate_multiplier: 1.0,
+            class_weights: ClassWeights::None,
+            pooling: Pooling::Cls,
+        }
+    }
+
+    fn evaluated(examples: u64, train: &TrainSettings) -> Vec<u64> {
+        let steps = total_steps(examples, train);
+        (0..=steps + 1).filter(|step| is_evaluated(*step, examples, train)).collect()
+    }
+
+    #[test]
+    fn a_short_last_batch_is_a_step() {
+        let mut train = settings(4, 3);
+        assert_eq!(total_steps(17, &train), 15);
+        assert_eq!(total_steps(16, &train), 12);
+        train.max_steps = Some(7);
+        assert_eq!(total_steps(17, &train), 7);
+        train.max_steps = Some(70);
+        assert_eq!(total_steps(17, &train), 15);
+    }
+
+    #[test]
+    fn warm_up_rounds_up_and_a_number_of_steps_wins() {
+        let mut train = settings(4, 3);
+        assert_eq!(warmup_steps(100, &train), 10);
+        assert_eq!(warmup_steps(101, &train), 11);
+        train.warmup_steps = Some(0);
+        assert_eq!(warmup_steps(100, &train), 0);
+    }
+
+    #[test]
+    fn evaluations_are_evenly_spaced_and_the_last_step_has_one() {
+        let mut train = settings(1, 2);
+        assert_eq!(evaluated(8, &train), [2, 4, 6, 8, 10, 12, 14, 16]);
+        assert_eq!(evaluated(10, &train), [3, 5, 8, 10, 13, 15, 18, 20]);
+        // Fewer steps than evaluations: after each.
+        assert_eq!(evaluated(2, &train), [1, 2, 3, 4]);
+        train.max_steps = Some(9);
+        assert_eq!(evaluated(8, &train), [2, 4, 6, 8, 9]);
+        train.evaluations_per_epoch = 0;
+        assert_eq!(evaluated(8, &train), [9]);
+    }
+}

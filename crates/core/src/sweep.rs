@@ -1,0 +1,144 @@
+//! A sweep: its search space, its fixed settings, and how it is to be run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
+use crate::objective::Objective;
+use crate::script::Script;
+use crate::search_space::{Configuration, Parameter};
+use crate::seed::Seed;
+use crate::settings::Settings;
+use crate::trial::Retries;
+use crate::value::Value;
+
+/// A sweep as its file says, every default filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Its name, unique in a home.
+    pub name: String,
+    /// How configurations are chosen.
+    pub method: Method,
+    /// Every draw, split and mask follows from it.
+    pub seed: Seed,
+    /// Seeds per configuration.
+    pub replicates: u64,
+    /// What trials are ranked by.
+    pub objective: Objective,
+    /// The axes, in the order of the file.
+    pub parameters: Vec<Parameter>,
+    /// The settings that all trials share.
+    pub settings: Settings,
+    /// Where and how it runs; may change at any time.
+    pub run: RunSettings,
+    /// Totals for the sweep's life; may change at any time.
+    pub budget: Budget,
+    /// What is done about failures; may change at any time.
+    pub failure: FailurePolicy,
+}
+
+/// `[sweep] method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Every combination; the last parameter runs fastest.
+    Grid,
+    /// Independent draws, `budget.max_trials` of them.
+    Random,
+}
+
+/// `[run]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// Workers at once.
+    pub workers: Workers,
+    /// Device name: `auto`, `cpu`, `scripted`, …
+    pub device: String,
+    /// Finished trials whose best weights stay.
+    pub keep_best: u64,
+    /// Wall time between checkpoints. Unit: seconds.
+    pub checkpoint_seconds: f64,
+    /// Another worker program.
+    pub worker: Option<String>,
+    /// What the device `scripted` plays; the first rule that fits a configuration counts.
+    pub script: Vec<ScriptRule>,
+}
+
+/// `[run] workers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workers {
+    /// As many as cores and memory allow.
+    Auto,
+    /// So many.
+    Count(u64),
+}
+
+/// A script and the configurations that play it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptRule {
+    /// Values of parameters that must fit; empty: all trials.
+    #[serde(default)]
+    pub when: BTreeMap<String, Value>,
+    /// What is played.
+    pub script: Script,
+}
+
+/// `[budget]`: totals, never "so many more".
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Configurations in all; random sweeps need it.
+    pub max_trials: Option<u64>,
+}
+
+/// `[failure]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailurePolicy {
+    /// Retries by class.
+    pub retries: Retries,
+}
+
+impl Sweep {
+    /// Returns the settings of a trial: the fixed ones with the configuration applied.
+    ///
+    /// # Panics
+    /// Where a value does not fit its key: values are checked when the sweep file is read.
+    pub fn settings_of(&self, configuration: &Configuration) -> Settings {
+        let mut document = serde_json::to_value(&self.settings).expect("settings are plain data");
+        for (name, value) in configuration {
+            let key = Key::find(name).expect("parameter names are checked");
+            let (section, field) = key.section();
+            document[section][field] = serde_json::to_value(value).expect("values are plain data");
+        }
+        serde_json::from_value(document).expect("values are checked against their keys")
+    }
+
+    /// Returns the value of a fixed setting, by the name that users write.
+    pub fn fixed(&self, name: &str) -> Option<Value> {
+        fixed(&self.settings, name)
+    }
+
+    /// Returns the script of a configuration on the device `scripted`.
+    pub fn script_of(&self, configuration: &Configuration) -> Script {
+        let fits = |rule: &&ScriptRule| {
+            rule.when.iter().all(|(name, expected)| {
+                let value = configuration.get(name).cloned().or_else(|| self.fixed(name));
+                value.is_some_and(|value| value.means(expected))
+            })
+        };
+        self.run.script.iter().find(fits).map(|rule| rule.script.clone()).unwrap_or_default()
+    }
+}
+
+/// Returns the value of a setting, by the name that users write; none where it is unset.
+pub(crate) fn fixed(settings: &Settings, name: &str) -> Option<Value> {
+    let (section, field) = Key::find(name)?.section();
+    let document = serde_json::to_value(settings).expect("settings are plain data");
+    serde_json::from_value(document[section][field].clone()).ok()
+}

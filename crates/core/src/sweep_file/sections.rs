@@ -1,0 +1,380 @@
+//! All tables of a sweep file but `[parameters]`'s entries.
+
+use std::collections::BTreeMap;
+
+use super::document::{Node, NodeKind};
+use super::parameters;
+use super::table::Table;
+use crate::failure::FailureClass;
+use crate::key::{KEYS, Key, nearest};
+use crate::metric;
+use crate::objective::{At, Goal, Objective};
+use crate::problem::Problem;
+use crate::script::Script;
+use crate::seed::Seed;
+use crate::settings::Settings;
+use crate::sweep::{Budget, FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
+use crate::trial::Retries;
+use crate::value::Value;
+
+const SECTIONS: [&str; 8] =
+    ["sweep", "parameters", "train", "model", "data", "run", "budget", "failure"];
+
+/// Reads the whole document; `None` where a part without a default is missing or unreadable.
+pub(super) fn read_sweep(
+    root: Vec<(String, Node)>,
+    file: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Sweep> {
+    let mut sections: BTreeMap<&str, Node> = BTreeMap::new();
+    for (name, node) in root {
+        match SECTIONS.into_iter().find(|section| *section == name) {
+            Some(section) => {
+                sections.insert(section, node);
+            }
+            None => problems.push(unknown_section(&name, &node)),
+        }
+    }
+    let mut take = |name: &str| {
+        let empty = || Node { place: file.to_string(), kind: NodeKind::Table(Vec::new()) };
+        sections.remove(name).unwrap_or_else(empty)
+    };
+    let head = read_head(take("sweep"), problems);
+    let budget = read_budget(take("budget"), problems);
+    let parameters = read_parameters(take("parameters"), head.method, problems);
+    let named = parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>();
+    let sections = ["train", "model", "data"].map(|name| (name, take(name)));
+    let settings = read_settings(sections, &named, file, problems);
+    let run = read_run(take("run"), problems);
+    let failure = read_failure(take("failure"), problems);
+    if head.method == Method::Random && budget.max_trials.is_none() {
+        problems.push(
+            Problem::new(file, "a random sweep needs `max_trials` in [budget]")
+                .hint("write `[budget]` and `max_trials = 20`"),
+        );
+    }
+    let settings = settings?;
+    parameters::check_cases(&parameters, &settings, problems);
+    let objective = read_objective(head.objective, &settings, problems)?;
+    Some(Sweep {
+        name: head.name?,
+        method: head.method,
+        seed: head.seed,
+        replicates: head.replicates,
+        objective,
+        parameters,
+        settings,
+        run: run?,
+        budget,
+        failure,
+    })
+}
+
+fn unknown_section(name: &str, node: &Node) -> Problem {
+    let problem = Problem::new(&node.place, format!("unknown section or key `{name}`"));
+    if let Some(key) = Key::find(name) {
+        return problem.hint(format!("it belongs in [{}] or [parameters]", key.section().0));
+    }
+    match nearest(name, SECTIONS.into_iter()) {
+        Some(near) => problem.hint(format!("did you mean [{near}]?")),
+        None => problem.hint(format!("sections: {}", SECTIONS.join(", "))),
+    }
+}
+
+/// `[sweep]`, the objective still unread: whether it fits depends on `[data]`.
+struct Head {
+    name: Option<String>,
+    method: Method,
+    seed: Seed,
+    replicates: u64,
+    objective: Option<Node>,
+}
+
+fn read_head(node: Node, problems: &mut Vec<Problem>) -> Head {
+    let mut table = Table::new("[sweep]", node, problems);
+    let name = match table.take("name") {
+        Some(node) => match &node.kind {
+            NodeKind::Scalar(Value::Text(name)) if is_name(name) => Some(name.clone()),
+            _ => table.expected("name", &node, "letters, digits, `-`, `_` and `.`"),
+        },
+        None => {
+            table.problem("needs a `name`").hint = Some("write name = \"my-sweep\"".into());
+            None
+        }
+    };
+    let method = match table.word("method", &["grid", "random"]).as_deref() {
+        Some("random") => Method::Random,
+        _ => Method::Grid,
+    };
+    let seed = Seed(table.integer("seed", 0).unwrap_or(42));
+    let replicates = table.integer("replicates", 1).unwrap_or(1);
+    let objective = table.take("objective");
+    table.finish();
+    Head { name, method, seed, replicates, objective }
+}
+
+/// Names stand in file names and on command lines.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+}
+
+fn read_objective(
+    node: Option<Node>,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Option<Objective> {
+    let has_validation = settings.data.validation.as_deref() != Some("none");
+    let default = match has_validation {
+        true => ("validation/accuracy", At::Best),
+        false => (metric::TRAIN_LOSS, At::Last),
+    };
+    let Some(node) = node else {
+        let goal = if has_validation { Goal::Maximize } else { Goal::Minimize };
+        return Some(Objective { metric: default.0.into(), goal, at: default.1 });
+    };
+    let mut table = Table::new("[sweep] objective", node, problems);
+    let metric = table.text("metric").unwrap_or_else(|| default.0.into());
+    let natural = if metric::larger_is_better(&metric) { Goal::Maximize } else { Goal::Minimize };
+    let goal = match table.word("goal", &["maximize", "minimize"]).as_deref() {
+        Some("maximize") => Goal::Maximize,
+        Some("minimize") => Goal::Minimize,
+        _ => natural,
+    };
+    let at = match table.word("at", &["best", "last"]).as_deref() {
+        Some("best") => At::Best,
+        Some("last") => At::Last,
+        _ => default.1,
+    };
+    if !metric::is_objective(&metric, has_validation) {
+        let problem = table.problem(format!("`{metric}` cannot be an objective here"));
+        problem.hint = Some(match has_validation {
+            true => "one of validation/accuracy, validation/loss, validation/macro_f1, \
+                     validation/recall/CLASS, the same of train_subset, or train/loss"
+                .into(),
+            false => "without validation data: train/loss, or a metric of train_subset".into(),
+        });
+    }
+    table.finish();
+    Some(Objective { metric, goal, at })
+}
+
+fn read_parameters(
+    node: Node,
+    method: Method,
+    problems: &mut Vec<Problem>,
+) -> Vec<crate::search_space::Parameter> {
+    let entries = Table::new("[parameters]", node, problems).take_all();
+    let mut parameters: Vec<crate::search_space::Parameter> = Vec::new();
+    for (name, node) in entries {
+        let place = node.place.clone();
+        if let Some(parameter) = parameters::read(&name, node, method, problems) {
+            if parameters.iter().any(|earlier| earlier.name == parameter.name) {
+                problems.push(Problem::new(
+                    place,
+                    format!("parameter `{}` stands twice", parameter.name),
+                ));
+            } else {
+                parameters.push(parameter);
+            }
+        }
+    }
+    parameters
+}
+
+/// Fills the settings from the default document; what a parameter sets may be missing.
+fn read_settings(
+    sections: [(&'static str, Node); 3],
+    parameters: &[&str],
+    file: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Settings> {
+    let mut document = serde_json::json!({
+        "train": {
+            "learning_rate": 2e-5, "batch_size": 16, "epochs": 3, "max_steps": null,
+            "optimizer": "adamw", "momentum": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+            "weight_decay": 0.01, "max_grad_norm": 1.0, "schedule": "linear", "warmup_ratio": 0.1,
+            "warmup_steps": null, "max_length": "auto", "evaluations_per_epoch": 4,
+            "dropout": null, "hidden_dropout": null, "attention_dropout": null,
+            "classifier_dropout": null, "label_smoothing": 0.0, "gradient_accumulation": 1,
+            "freeze": "none", "head_learning_rate_multiplier": 1.0, "class_weights": "none",
+            "pooling": "cls"
+        },
+        "model": { "path": null, "preset": null, "layers": null },
+        "data": {
+            "train": null, "validation": null, "test": null, "text": "text", "text_pair": null,
+            "label": "label", "validation_fraction": 0.2, "test_fraction": 0.0,
+            "train_limit": null, "validation_limit": null
+        }
+    });
+    for (section, node) in sections {
+        let entries = Table::new(format!("[{section}]"), node, problems).take_all();
+        for (field, node) in entries {
+            let full = format!("{section}.{field}");
+            let Some(key) = KEYS.iter().find(|key| key.name == full) else {
+                let problem =
+                    Problem::new(&node.place, format!("[{section}]: unknown key `{field}`"));
+                let names =
+                    KEYS.iter().filter(|key| key.section().0 == section).map(|key| key.section().1);
+                problems.push(match nearest(&field, names) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem,
+                });
+                continue;
+            };
+            if parameters.contains(&key.short_name()) {
+                let message = format!("`{field}` stands in [{section}] and in [parameters]");
+                problems.push(Problem::new(&node.place, message).hint("remove one of the two"));
+                continue;
+            }
+            let checked = match node.value() {
+                Some(value) => key.check(&value),
+                None => Err(format!("expected {}, found {}", key.kind.expected(), node.found())),
+            };
+            match checked {
+                Ok(value) => document[section][&field] = serde_json::to_value(value).ok()?,
+                Err(message) => {
+                    problems.push(Problem::new(
+                        &node.place,
+                        format!("[{section}] `{field}`: {message}"),
+                    ));
+                }
+            }
+        }
+    }
+    let given = |name: &str, document: &serde_json::Value| {
+        let (section, field) = name.split_once('.').unwrap_or(("train", name));
+        parameters.contains(&name) || !document[section][field].is_null()
+    };
+    match (given("model.path", &document), given("model.preset", &document)) {
+        (false, false) => problems
+            .push(Problem::new(file, "[model] needs a `path` or a `preset`").hint(
+                "write path = \"models/minilm\" after `scripts/fetch`, or preset = \"tiny\"",
+            )),
+        (true, true) => {
+            problems.push(Problem::new(file, "[model] takes either `path` or `preset`"))
+        }
+        _ => {}
+    }
+    if !given("data.train", &document) {
+        problems
+            .push(Problem::new(file, "[data] needs `train`").hint("write train = \"data/my.csv\""));
+    }
+    // A parameter gives it for each trial; the fixed settings still need some text there.
+    if document["data"]["train"].is_null() {
+        document["data"]["train"] = "".into();
+    }
+    check_fractions(&document, file, problems);
+    serde_json::from_value(document).ok()
+}
+
+fn check_fractions(document: &serde_json::Value, file: &str, problems: &mut Vec<Problem>) {
+    let fraction = |name: &str| document["data"][name].as_f64().unwrap_or(0.0);
+    let (validation, test) = (fraction("validation_fraction"), fraction("test_fraction"));
+    if validation + test >= 1.0 {
+        let message = format!(
+            "[data]: `validation_fraction` {validation} and `test_fraction` {test} leave nothing to train on"
+        );
+        problems.push(Problem::new(file, message));
+    }
+    if document["data"]["validation"].is_null() && validation == 0.0 {
+        problems.push(
+            Problem::new(
+                file,
+                "[data]: `validation_fraction` is 0 and there is no `validation` file",
+            )
+            .hint("write validation = \"none\" to train without validation"),
+        );
+    }
+}
+
+fn read_budget(node: Node, problems: &mut Vec<Problem>) -> Budget {
+    let mut table = Table::new("[budget]", node, problems);
+    let budget = Budget { max_trials: table.integer("max_trials", 1) };
+    table.finish();
+    budget
+}
+
+fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
+    let mut table = Table::new("[run]", node, problems);
+    let workers = match table.take("workers") {
+        None => Workers::Auto,
+        Some(node) => match &node.kind {
+            NodeKind::Scalar(Value::Text(word)) if word == "auto" => Workers::Auto,
+            NodeKind::Scalar(Value::Integer(count)) if *count >= 1 => Workers::Count(*count as u64),
+            _ => {
+                table.expected::<()>("workers", &node, "\"auto\" or a whole number of 1 or more");
+                Workers::Auto
+            }
+        },
+    };
+    let device = table.text("device").unwrap_or_else(|| "auto".into());
+    let keep_best = table.integer("keep_best", 0).unwrap_or(3);
+    let checkpoint_seconds = match table.number("checkpoint_seconds") {
+        Some(seconds) if seconds <= 0.0 => {
+            table.problem("`checkpoint_seconds` must be greater than 0");
+            60.0
+        }
+        seconds => seconds.unwrap_or(60.0),
+    };
+    let worker = table.text("worker");
+    let script = table.take("script");
+    table.finish();
+    let script = script.map_or(Some(Vec::new()), |node| read_script(node, problems))?;
+    Some(RunSettings { workers, device, keep_best, checkpoint_seconds, worker, script })
+}
+
+/// `[[run.script]]`: conditions in `when`, all other keys are the script's.
+fn read_script(node: Node, problems: &mut Vec<Problem>) -> Option<Vec<ScriptRule>> {
+    let nodes = match node.kind {
+        NodeKind::List(items) => items,
+        _ => vec![node],
+    };
+    let mut rules = Vec::new();
+    for node in nodes {
+        let mut rule = node.json();
+        let when = rule.as_object_mut().and_then(|entries| entries.remove("when"));
+        let when = when.map_or(Ok(BTreeMap::new()), serde_json::from_value);
+        match (when, serde_json::from_value::<Script>(rule)) {
+            (Ok(when), Ok(script)) => rules.push(ScriptRule { when, script }),
+            (Err(error), _) | (_, Err(error)) => {
+                problems.push(Problem::new(&node.place, format!("[[run.script]]: {error}")));
+            }
+        }
+    }
+    Some(rules)
+}
+
+fn read_failure(node: Node, problems: &mut Vec<Problem>) -> FailurePolicy {
+    let mut table = Table::new("[failure]", node, problems);
+    let given = table.take("retries");
+    table.finish();
+    let mut retries = Retries::default();
+    let Some(node) = given else { return FailurePolicy { retries } };
+    for (word, node) in Table::new("[failure] retries", node, problems).take_all() {
+        let count = match &node.kind {
+            NodeKind::Scalar(Value::Integer(count)) => u64::try_from(*count).ok(),
+            _ => None,
+        };
+        match (FailureClass::from_word(&word), count) {
+            (Some(class), Some(count)) => {
+                retries.0.insert(class, count);
+            }
+            (None, _) => {
+                let words: Vec<_> = FailureClass::ALL.iter().map(|class| class.word()).collect();
+                let message = format!("[failure] retries: unknown class `{word}`");
+                problems.push(
+                    Problem::new(&node.place, message)
+                        .hint(format!("classes: {}", words.join(", "))),
+                );
+            }
+            (Some(_), None) => {
+                let message = format!(
+                    "[failure] retries `{word}`: expected a whole number, found {}",
+                    node.found()
+                );
+                problems.push(Problem::new(&node.place, message));
+            }
+        }
+    }
+    FailurePolicy { retries }
+}

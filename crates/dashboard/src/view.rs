@@ -1,0 +1,4 @@
+//! What is shown, as plain values.
+
+pub mod pace;
+pub mod progress;

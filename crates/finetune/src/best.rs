@@ -1,0 +1,97 @@
+//! The best weights of an attempt, as a directory that Hugging Face's libraries read.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use converge_bert::{BertClassifier, weights};
+use serde_json::{Value, json};
+
+use crate::durable::{self, Sync};
+use crate::job::{BestWeights, FineTuneError};
+
+/// `best/` of an attempt.
+pub(crate) struct BestDirectory {
+    directory: PathBuf,
+    /// Files that do not change during the training, by name.
+    constant: [(&'static str, Vec<u8>); 2],
+}
+
+impl BestDirectory {
+    /// Names the directory; nothing is written before there are best weights.
+    pub(crate) fn new(
+        attempt_directory: &Path,
+        model: &BertClassifier,
+        labels: &[String],
+        max_length: usize,
+        tokenizer_json: Vec<u8>,
+    ) -> Self {
+        let config = config_json(model, labels, max_length).into_bytes();
+        Self {
+            directory: attempt_directory.join("best"),
+            constant: [("config.json", config), ("tokenizer.json", tokenizer_json)],
+        }
+    }
+
+    /// Returns where the weights are kept. The file is replaced, never written in place.
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.directory.join("model.safetensors")
+    }
+
+    /// Makes the directory with everything but the weights.
+    pub(crate) fn create(&self) -> Result<(), FineTuneError> {
+        let failed = |error| FineTuneError::io("write", &self.directory, error);
+        fs::create_dir_all(&self.directory).map_err(failed)?;
+        for (name, content) in &self.constant {
+            let path = self.directory.join(name);
+            durable::write(&path, Sync::Yes, |writer| writer.write_all(content)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the weights. Durable with the next checkpoint, which links to them, or with
+    /// [`finish`](Self::finish).
+    pub(crate) fn write(&self, model: &BertClassifier) -> Result<(), FineTuneError> {
+        let path = self.weights();
+        if !path.exists() {
+            self.create()?;
+        }
+        durable::write(&path, Sync::No, |mut writer| {
+            weights::save(model, &mut writer).map_err(|error| error.source)
+        })
+        .map(drop)
+        .map_err(|error| FineTuneError::io("write the best weights", &path, error))
+    }
+
+    /// Makes the directory durable and says what is in it.
+    pub(crate) fn finish(&self, step: u64, value: f64) -> Result<BestWeights, FineTuneError> {
+        let synced = || -> io::Result<()> {
+            fs::File::open(self.weights())?.sync_all()?;
+            durable::sync_directory(&self.directory)?;
+            self.directory.parent().map_or(Ok(()), durable::sync_directory)
+        };
+        synced().map_err(|error| FineTuneError::io("write", &self.directory, error))?;
+        Ok(BestWeights { step, value, directory: self.directory.clone() })
+    }
+}
+
+/// Returns the configuration with the names of the classes, and with what only we need to know.
+fn config_json(model: &BertClassifier, labels: &[String], max_length: usize) -> String {
+    let text = model.config().to_json();
+    let mut config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let has_pooler = model.parameter("bert.pooler.dense.weight").is_some();
+    if let Some(keys) = config.as_object_mut() {
+        let by_number = labels.iter().enumerate();
+        let id2label: serde_json::Map<_, _> =
+            by_number.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
+        let label2id: serde_json::Map<_, _> =
+            by_number.map(|(id, label)| (label.clone(), json!(id))).collect();
+        keys.insert("architectures".to_owned(), json!(["BertForSequenceClassification"]));
+        keys.insert("id2label".to_owned(), id2label.into());
+        keys.insert("label2id".to_owned(), label2id.into());
+        let pooling = if has_pooler { "cls" } else { "mean" };
+        keys.insert("converge".to_owned(), json!({ "pooling": pooling, "max_length": max_length }));
+    }
+    // Strings and numbers under fixed names always serialise.
+    serde_json::to_string_pretty(&config).unwrap_or(text)
+}

@@ -1,0 +1,12 @@
+//! From files of texts and labels to splits of token numbers.
+//!
+//! In reading order: [`table`] reads a file, [`labels`] puts its classes in order, [`tokens`] makes
+//! numbers of its texts, [`cache`] keeps those on disk, [`split`] draws training, validation and
+//! test, and [`dataset`] joins all of it.
+
+pub(crate) mod cache;
+pub(crate) mod dataset;
+pub(crate) mod labels;
+pub(crate) mod split;
+pub(crate) mod table;
+pub(crate) mod tokens;

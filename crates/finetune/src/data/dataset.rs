@@ -1,0 +1,445 @@
+//! The splits of one sweep: which examples of which tokenised file serve for what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use converge_core::facts::SplitFacts;
+use converge_core::problem::Problem;
+use converge_core::seed::Seed;
+use converge_core::settings::{DataSettings, MaxLength};
+
+use crate::data::cache::{self, Key};
+use crate::data::labels;
+use crate::data::split::{self, Shares};
+use crate::data::table::{self, Columns, Row};
+use crate::data::tokens::{Example, FileTokens};
+use crate::durable;
+use crate::source::{Source, unreadable};
+
+/// Problems with labels that are listed; more of them have the same cause.
+const LISTED_PROBLEMS: usize = 20;
+
+/// The data of one trial.
+pub(crate) struct Dataset {
+    /// Names of the classes; a class's index is its place.
+    pub(crate) labels: Vec<String>,
+    pub(crate) train: Examples,
+    pub(crate) validation: Option<Examples>,
+    pub(crate) test: Option<Examples>,
+    /// In force for all splits, special tokens included.
+    pub(crate) max_length: usize,
+    /// SHA-256 by role: `train`, `validation`, `test`.
+    pub(crate) hashes: BTreeMap<String, String>,
+}
+
+/// Some examples of a file, in order.
+#[derive(Clone)]
+pub(crate) struct Examples {
+    pub(crate) file: Arc<FileTokens>,
+    /// Places in the file.
+    pub(crate) places: Vec<usize>,
+    /// Class of each label of the file.
+    classes: Arc<[u32]>,
+}
+
+impl Examples {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Returns one of the examples by its position among them.
+    pub(crate) fn example(&self, position: usize) -> &Example {
+        &self.file.examples[self.places[position]]
+    }
+
+    /// Returns the class of an example by its position.
+    pub(crate) fn class(&self, position: usize) -> usize {
+        self.classes[self.example(position).label as usize] as usize
+    }
+
+    /// Returns how many examples each class has.
+    pub(crate) fn class_counts(&self, classes: usize) -> Vec<u64> {
+        let mut counts = vec![0; classes];
+        for position in 0..self.len() {
+            counts[self.class(position)] += 1;
+        }
+        counts
+    }
+
+    /// Returns the examples at these positions.
+    pub(crate) fn subset(&self, positions: impl Iterator<Item = usize>) -> Self {
+        let places = positions.map(|position| self.places[position]).collect();
+        Self { places, ..self.clone() }
+    }
+
+    fn lengths(&self) -> Vec<u64> {
+        let mut lengths: Vec<u64> =
+            (0..self.len()).map(|position| u64::from(self.example(position).length)).collect();
+        lengths.sort_unstable();
+        lengths
+    }
+
+    fn facts(&self, classes: usize, max_length: usize) -> SplitFacts {
+        let lengths = self.lengths();
+        let truncated = lengths.iter().filter(|length| **length > max_length as u64).count();
+        let (mut content, mut unknown) = (0, 0);
+        for position in 0..self.len() {
+            content += u64::from(self.example(position).content);
+            unknown += u64::from(self.example(position).unknown);
+        }
+        SplitFacts {
+            examples: self.len() as u64,
+            class_counts: self.class_counts(classes),
+            token_lengths: [0.0, 0.5, 0.99, 1.0].map(|share| quantile(&lengths, share)),
+            truncated_share: truncated as f64 / self.len().max(1) as f64,
+            unknown_token_share: unknown as f64 / content.max(1) as f64,
+        }
+    }
+}
+
+/// Returns the smallest of `sorted` that at least `share` of them do not exceed.
+fn quantile(sorted: &[u64], share: f64) -> u64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(0)
+}
+
+/// Reads data files, each once as long as it is not dropped.
+pub(crate) struct Loader {
+    cache_directory: PathBuf,
+    /// SHA-256 of the files read so far.
+    hashes: BTreeMap<PathBuf, String>,
+    /// By the name of the file in the cache.
+    tokens: BTreeMap<PathBuf, Arc<FileTokens>>,
+}
+
+impl Loader {
+    pub(crate) fn new(cache_directory: &Path) -> Self {
+        Self {
+            cache_directory: cache_directory.to_owned(),
+            hashes: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the rows of a file without tokenising them.
+    pub(crate) fn rows(&mut self, path: &str, columns: &Columns) -> Result<Vec<Row>, Vec<Problem>> {
+        let path = Path::new(path);
+        let content = fs::read(path).map_err(|error| vec![unreadable(path, &error)])?;
+        self.hashes.insert(path.to_owned(), durable::sha256(&content));
+        table::read(path, &content, columns)
+    }
+
+    fn hash(&mut self, path: &Path) -> Result<String, Vec<Problem>> {
+        if let Some(hash) = self.hashes.get(path) {
+            return Ok(hash.clone());
+        }
+        let hash = durable::sha256_of_file(path).map_err(|error| vec![unreadable(path, &error)])?;
+        self.hashes.insert(path.to_owned(), hash.clone());
+        Ok(hash)
+    }
+
+    /// Returns a tokenised file and its hash: from memory, from the cache, or made now.
+    fn tokens(
+        &mut self,
+        path: &str,
+        columns: &Columns,
+        source: &Source,
+    ) -> Result<(Arc<FileTokens>, String), Vec<Problem>> {
+        let path = Path::new(path);
+        let hash = self.hash(path)?;
+        let longest = source.config.max_position_embeddings;
+        let tokenizer = source.hashes.get("tokenizer").map_or("", String::as_str);
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let key = Key { content: &hash, extension: &extension, columns, tokenizer, longest };
+        let cached = key.path(&self.cache_directory);
+        if let Some(file) = self.tokens.get(&cached) {
+            return Ok((Arc::clone(file), hash));
+        }
+        let file = match cache::read(&cached) {
+            Some(file) => file,
+            None => self.tokenise(path, columns, source, &cached)?,
+        };
+        let file = Arc::new(file);
+        self.tokens.insert(cached, Arc::clone(&file));
+        Ok((file, hash))
+    }
+
+    fn tokenise(
+        &mut self,
+        path: &Path,
+        columns: &Columns,
+        source: &Source,
+        cached: &Path,
+    ) -> Result<FileTokens, Vec<Problem>> {
+        let place = path.to_string_lossy();
+        let known = self.hashes.get(path).cloned();
+        let rows = self.rows(&place, columns)?;
+        if known != self.hashes.get(path).cloned() {
+            return Err(vec![Problem::new(place, "was changed while it was read")]);
+        }
+        let longest = source.config.max_position_embeddings;
+        let file = source
+            .encoder
+            .encode(&rows, longest)
+            .map_err(|error| vec![Problem::new(place, error.to_string())])?;
+        cache::write(cached, &file).map_err(|error| {
+            let message = format!("cannot be written: {error}");
+            vec![Problem::new(cached.to_string_lossy(), message)]
+        })?;
+        Ok(file)
+    }
+}
+
+/// Returns the columns that the settings name.
+pub(crate) fn columns(settings: &DataSettings) -> Columns {
+    Columns {
+        text: settings.text.clone(),
+        text_pair: settings.text_pair.clone(),
+        label: settings.label.clone(),
+    }
+}
+
+/// Returns the files that the settings name, by role.
+pub(crate) fn files(settings: &DataSettings) -> Vec<(&'static str, &str)> {
+    let mut files = vec![("train", settings.train.as_str())];
+    files.extend(own_validation(settings).map(|path| ("validation", path)));
+    files.extend(settings.test.as_deref().map(|path| ("test", path)));
+    files
+}
+
+fn own_validation(settings: &DataSettings) -> Option<&str> {
+    settings.validation.as_deref().filter(|path| *path != "none")
+}
+
+impl Dataset {
+    /// Reads, tokenises and splits the data.
+    ///
+    /// # Errors
+    /// Every problem found; a later kind of check waits until the earlier ones pass.
+    pub(crate) fn load(
+        settings: &DataSettings,
+        max_length: MaxLength,
+        source: &Source,
+        split_seed: Seed,
+        loader: &mut Loader,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let columns = columns(settings);
+        let mut loaded = BTreeMap::new();
+        let mut hashes = BTreeMap::new();
+        for (role, path) in files(settings) {
+            match loader.tokens(path, &columns, source) {
+                Ok((file, hash)) => {
+                    loaded.insert(role, file);
+                    hashes.insert(role.to_owned(), hash);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(share_problems(settings));
+        let Some(train_file) = loaded.remove("train").filter(|_| problems.is_empty()) else {
+            return Err(problems);
+        };
+
+        let names = train_file.labels.iter().map(|(name, _)| name.as_str());
+        let labels = labels::classes(names);
+        if labels.len() < 2 {
+            let message = format!("has a single class, `{}`", labels.join(""));
+            problems.push(
+                Problem::new(&settings.train, message)
+                    .hint("check `[data] label`; two or more are needed"),
+            );
+        }
+        let mut own = |role: &str, path: Option<&str>| {
+            let (file, path) = (loaded.remove(role)?, path?);
+            let classes = class_map(&file, &labels, path, &settings.train, &mut problems);
+            Some(Examples { places: (0..file.examples.len()).collect(), file, classes })
+        };
+        let validation = own("validation", own_validation(settings));
+        let test = own("test", settings.test.as_deref());
+        let classes = class_map(&train_file, &labels, &settings.train, "", &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let train = Examples { places: Vec::new(), file: train_file, classes };
+        let splits = Splits { train, validation, test };
+        splits.draw(settings, labels, max_length, source, split_seed, hashes)
+    }
+
+    /// Returns the facts of the splits, in the order train, validation, test.
+    pub(crate) fn split_facts(&self) -> (SplitFacts, Option<SplitFacts>, Option<SplitFacts>) {
+        let facts = |examples: &Examples| examples.facts(self.labels.len(), self.max_length);
+        (facts(&self.train), self.validation.as_ref().map(facts), self.test.as_ref().map(facts))
+    }
+
+    /// Returns how many texts stand in training and in validation or test as well.
+    pub(crate) fn duplicates_between_splits(&self) -> u64 {
+        let texts = |examples: &Examples| -> BTreeSet<u64> {
+            (0..examples.len()).map(|position| examples.example(position).text_hash).collect()
+        };
+        let held_out: BTreeSet<u64> =
+            [&self.validation, &self.test].into_iter().flatten().flat_map(texts).collect();
+        texts(&self.train).intersection(&held_out).count() as u64
+    }
+}
+
+/// The files of the splits before anything is drawn; training still empty.
+struct Splits {
+    train: Examples,
+    validation: Option<Examples>,
+    test: Option<Examples>,
+}
+
+impl Splits {
+    fn draw(
+        self,
+        settings: &DataSettings,
+        labels: Vec<String>,
+        max_length: MaxLength,
+        source: &Source,
+        seed: Seed,
+        hashes: BTreeMap<String, String>,
+    ) -> Result<Dataset, Vec<Problem>> {
+        let Self { mut train, mut validation, mut test } = self;
+        let shares = Shares {
+            test: if test.is_some() { 0.0 } else { settings.test_fraction },
+            validation: if settings.validation.is_some() {
+                0.0
+            } else {
+                settings.validation_fraction
+            },
+        };
+        let all: Vec<usize> = (0..train.file.examples.len()).collect();
+        let classes_of = |examples: &Examples| -> Vec<u32> {
+            let class = |example: &Example| examples.classes[example.label as usize];
+            examples.file.examples.iter().map(class).collect()
+        };
+        let classes = classes_of(&train);
+        let drawn = split::split(&classes, shares, seed);
+        let held_out = |places: Vec<usize>| Some(Examples { places, ..train.clone() });
+        if shares.validation > 0.0 {
+            validation = held_out(drawn.validation);
+        }
+        if shares.test > 0.0 {
+            test = held_out(drawn.test);
+        }
+        train.places = drawn.train;
+
+        let mut problems = Vec::new();
+        let specials = source.encoder.special_tokens(train.file.has_pairs);
+        let max_length =
+            resolve_max_length(max_length, &train, source, specials).unwrap_or_else(|problem| {
+                problems.push(problem);
+                0
+            });
+        if let Some(examples) = &mut validation {
+            let classes = classes_of(examples);
+            let places = std::mem::take(&mut examples.places);
+            examples.places = split::limit(places, &classes, settings.validation_limit, seed);
+        }
+        let places = std::mem::take(&mut train.places);
+        train.places = split::limit(places, &classes, settings.train_limit, seed);
+
+        for (name, split) in [("validation", &validation), ("test", &test)] {
+            if split.as_ref().is_some_and(|examples| examples.len() == 0) {
+                let message = format!("leaves no example of {} for the {name} split", all.len());
+                problems.push(Problem::new(format!("data.{name}_fraction"), message));
+            }
+        }
+        for (class, count) in train.class_counts(labels.len()).into_iter().enumerate() {
+            if count == 0 {
+                let message = format!(
+                    "class `{}` has no example among the {} of the training split",
+                    labels[class],
+                    train.len()
+                );
+                problems.push(
+                    Problem::new(&settings.train, message)
+                        .hint("raise `train_limit`, lower the fractions, or remove the class"),
+                );
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Dataset { labels, train, validation, test, max_length, hashes })
+    }
+}
+
+fn share_problems(settings: &DataSettings) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut sum = 0.0;
+    let shares = [
+        ("data.validation_fraction", settings.validation_fraction, settings.validation.is_none()),
+        ("data.test_fraction", settings.test_fraction, settings.test.is_none()),
+    ];
+    for (key, share, used) in shares {
+        if !used {
+            continue;
+        }
+        if (0.0..1.0).contains(&share) {
+            sum += share;
+        } else {
+            problems.push(Problem::new(key, format!("is {share}: expected at least 0, below 1")));
+        }
+    }
+    if sum >= 1.0 {
+        let message = format!("and test_fraction add up to {sum}: nothing is left for training");
+        problems.push(Problem::new("data.validation_fraction", message));
+    }
+    problems
+}
+
+/// Returns the class of each label of a file, and a problem for each label that is none.
+fn class_map(
+    file: &FileTokens,
+    labels: &[String],
+    path: &str,
+    train_path: &str,
+    problems: &mut Vec<Problem>,
+) -> Arc<[u32]> {
+    let mut classes = Vec::with_capacity(file.labels.len());
+    for (label, line) in &file.labels {
+        let class = labels.iter().position(|name| name == label);
+        if class.is_none() && problems.len() < LISTED_PROBLEMS {
+            let shown: Vec<String> =
+                labels.iter().take(10).map(|name| format!("`{name}`")).collect();
+            let message = format!("label `{label}` does not occur in `{train_path}`");
+            problems.push(
+                Problem::new(format!("{path}:{line}"), message)
+                    .hint(format!("the classes of the training file are {}", shown.join(", "))),
+            );
+        }
+        classes.push(class.unwrap_or(0) as u32);
+    }
+    classes.into()
+}
+
+/// Returns `max_length` in tokens: as given, or the 99th percentile of the training split before
+/// its limit, so that trials with other limits cut alike.
+fn resolve_max_length(
+    max_length: MaxLength,
+    train: &Examples,
+    source: &Source,
+    specials: usize,
+) -> Result<usize, Problem> {
+    let most = source.config.max_position_embeddings;
+    let least = specials + 1;
+    match max_length {
+        MaxLength::Auto => Ok((quantile(&train.lengths(), 0.99) as usize).max(least).min(most)),
+        MaxLength::Tokens(tokens) if tokens > most as u64 => {
+            let message = format!("is {tokens}: the model has positions for {most} tokens");
+            Err(Problem::new("train.max_length", message))
+        }
+        MaxLength::Tokens(tokens) if tokens < least as u64 => {
+            let message = format!("is {tokens}: special tokens alone take {specials}");
+            Err(Problem::new("train.max_length", message))
+        }
+        MaxLength::Tokens(tokens) => Ok(tokens as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests;

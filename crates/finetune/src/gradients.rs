@@ -1,0 +1,160 @@
+//! The gradient of a step: summed over micro-batches, measured by layer group, clipped as a whole.
+
+use burn::tensor::{Tensor, TensorData};
+use converge_bert::BertClassifier;
+
+use crate::layer_groups::{self, PerGroup};
+
+/// Elements whose squares are added before they join the sum of their tensor. Fixed, so that no
+/// sum depends on how many threads there are.
+const CHUNK: usize = 4096;
+/// Partial sums within a chunk: as wide as the vector units of common processors.
+const LANES: usize = 16;
+
+/// Gradients of all parameters, by their index; none for what is frozen.
+#[derive(Default)]
+pub(crate) struct Gradients {
+    values: Vec<Option<TensorData>>,
+}
+
+impl Gradients {
+    /// Adds the gradients of a part of the loss.
+    ///
+    /// Waits for the device.
+    pub(crate) fn add_from(&mut self, model: &BertClassifier, loss: Tensor<1>) {
+        let added = model.take_gradients(loss.backward());
+        if self.values.is_empty() {
+            self.values =
+                added.into_iter().map(|gradient| gradient.map(Tensor::into_data)).collect();
+            return;
+        }
+        for (sum, added) in self.values.iter_mut().zip(added) {
+            let Some(added) = added.map(Tensor::into_data) else { continue };
+            match sum {
+                Some(sum) => {
+                    for (sum, added) in floats_mut(sum).iter_mut().zip(floats(&added)) {
+                        *sum += added;
+                    }
+                }
+                None => *sum = Some(added),
+            }
+        }
+    }
+
+    /// Returns the values of a parameter's gradient.
+    pub(crate) fn of(&self, index: usize) -> Option<&[f32]> {
+        self.values.get(index)?.as_ref().map(floats)
+    }
+
+    /// Measures all gradients in one pass.
+    pub(crate) fn norms(&self, model: &BertClassifier) -> Norms {
+        let layers = model.config().num_hidden_layers;
+        let mut squares: [Option<f64>; 5] = [None; 5];
+        for parameter in model.parameters() {
+            if let Some(gradient) = self.of(parameter.index) {
+                let group = &mut squares[layer_groups::of(parameter, layers)];
+                *group = Some(group.unwrap_or(0.0) + sum_of_squares(gradient));
+            }
+        }
+        let global = squares.into_iter().flatten().sum::<f64>().sqrt();
+        Norms { global, groups: squares.map(|square| square.map(f64::sqrt)) }
+    }
+}
+
+/// Norms of a gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Norms {
+    pub(crate) global: f64,
+    /// By layer group; none where everything is frozen.
+    pub(crate) groups: [Option<f64>; 5],
+}
+
+impl Norms {
+    /// Returns the factor that brings the gradient down to a norm of `max_norm`; 0 turns it off.
+    ///
+    /// # Source
+    /// `torch.nn.utils.clip_grad_norm_`: the small number keeps a norm of zero harmless.
+    pub(crate) fn clip_factor(&self, max_norm: f64) -> f32 {
+        if max_norm > 0.0 { (max_norm / (self.global + 1e-6)).min(1.0) as f32 } else { 1.0 }
+    }
+}
+
+/// Returns Σ x², in an order that only the number of elements decides.
+pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
+    sum_by_chunks(values, values, |value, _| value * value)
+}
+
+/// Returns Σ (x - y)², in an order that only the number of elements decides.
+pub(crate) fn squared_distance(left: &[f32], right: &[f32]) -> f64 {
+    sum_by_chunks(left, right, |left, right| (left - right) * (left - right))
+}
+
+fn sum_by_chunks(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
+    let chunks = left.chunks(CHUNK).zip(right.chunks(CHUNK));
+    chunks
+        .map(|(left, right)| {
+            let (left, left_rest) = left.as_chunks::<LANES>();
+            let (right, right_rest) = right.as_chunks::<LANES>();
+            let mut lanes = [0.0_f32; LANES];
+            for (left, right) in left.iter().zip(right) {
+                for lane in 0..LANES {
+                    lanes[lane] += term(left[lane], right[lane]);
+                }
+            }
+            let rest = left_rest.iter().zip(right_rest);
+            let rest = rest.map(|(left, right)| f64::from(term(*left, *right))).sum::<f64>();
+            lanes.into_iter().map(f64::from).sum::<f64>() + rest
+        })
+        .sum()
+}
+
+/// Returns the numbers of a parameter or gradient.
+pub(crate) fn floats(data: &TensorData) -> &[f32] {
+    data.as_slice().expect("parameters and gradients are f32")
+}
+
+/// Returns the numbers of a parameter or gradient, to be changed.
+pub(crate) fn floats_mut(data: &mut TensorData) -> &mut [f32] {
+    data.as_mut_slice().expect("parameters and gradients are f32")
+}
+
+/// Returns the norm of each group of parameters, or of a difference of such.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct GroupSquares(PerGroup);
+
+impl GroupSquares {
+    pub(crate) fn add(&mut self, group: usize, squares: f64) {
+        self.0[group] += squares;
+    }
+
+    pub(crate) fn norms(self) -> PerGroup {
+        self.0.map(f64::sqrt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_those_of_double_precision() {
+        let values: Vec<f32> =
+            (0..100_003).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.5).collect();
+        let exact: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+        let found = sum_of_squares(&values);
+        assert!((found - exact).abs() < 1e-5 * exact, "{found} instead of {exact}");
+        let shifted: Vec<f32> = values.iter().map(|value| value + 1.0).collect();
+        assert!((squared_distance(&values, &shifted) - 100_003.0).abs() < 0.1);
+        assert_eq!(sum_of_squares(&[]), 0.0);
+        assert!(sum_of_squares(&[1.0, f32::NAN]).is_nan());
+    }
+
+    #[test]
+    fn a_gradient_within_the_limit_is_left_alone() {
+        let norms = Norms { global: 4.0, groups: [None; 5] };
+        assert_eq!(norms.clip_factor(0.0), 1.0);
+        assert_eq!(norms.clip_factor(5.0), 1.0);
+        assert!((norms.clip_factor(1.0) - 0.25).abs() < 1e-6);
+        assert_eq!(Norms { global: 0.0, groups: [None; 5] }.clip_factor(1.0), 1.0);
+    }
+}

@@ -1,0 +1,55 @@
+//! Layer groups, in which gradient norms and travel are recorded.
+
+use converge_bert::{LayerGroup, Parameter};
+use converge_core::metric::LAYER_GROUPS;
+
+/// A number for each of [`LAYER_GROUPS`].
+pub(crate) type PerGroup = [f64; LAYER_GROUPS.len()];
+
+/// Place of the embeddings in [`LAYER_GROUPS`].
+pub(crate) const EMBEDDINGS: usize = 0;
+/// Place of the head, the pooler included, in [`LAYER_GROUPS`].
+pub(crate) const HEAD: usize = 4;
+
+/// Returns the place in [`LAYER_GROUPS`] of a parameter of a model with so many layers.
+///
+/// A layer is in the third that its middle falls into: a single layer is the middle one, two are
+/// bottom and top.
+pub(crate) fn of(parameter: &Parameter, layers: usize) -> usize {
+    match parameter.group {
+        LayerGroup::Embeddings => EMBEDDINGS,
+        LayerGroup::Layer(layer) => 1 + (2 * layer + 1) * 3 / (2 * layers.max(1)),
+        LayerGroup::Pooler | LayerGroup::Head => HEAD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use converge_bert::{BertClassifier, BertConfig, ClassifierOptions};
+
+    use super::*;
+
+    #[test]
+    fn layers_are_shared_among_three_thirds() {
+        for (layers, expected) in [
+            (1, vec!["middle"]),
+            (2, vec!["bottom", "top"]),
+            (3, vec!["bottom", "middle", "top"]),
+            (4, vec!["bottom", "middle", "middle", "top"]),
+            (6, vec!["bottom", "bottom", "middle", "middle", "top", "top"]),
+        ] {
+            let config = BertConfig { num_hidden_layers: layers, ..BertConfig::tiny(8) };
+            let device = burn::tensor::Device::flex();
+            let model =
+                BertClassifier::new(&config, &ClassifierOptions::new(2), 1, &device).unwrap();
+            let group = |name: &str| LAYER_GROUPS[of(model.parameter(name).unwrap(), layers)];
+            let found: Vec<_> = (0..layers)
+                .map(|layer| group(&format!("bert.encoder.layer.{layer}.output.dense.weight")))
+                .collect();
+            assert_eq!(found, expected);
+            assert_eq!(group("bert.embeddings.word_embeddings.weight"), "embeddings");
+            assert_eq!(group("bert.pooler.dense.bias"), "head");
+            assert_eq!(group("classifier.weight"), "head");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is found out about model and data before the first trial.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use converge_bert::{BertClassifier, ClassifierOptions};
+use converge_core::facts::{Facts, ModelFacts};
+use converge_core::problem::Problem;
+use converge_core::seed::Seed;
+use converge_core::settings::{ClassWeights, Freeze, Pooling, Settings};
+
+use crate::data::dataset::{self, Dataset, Loader};
+use crate::device;
+use crate::source::{Source, config_problems};
+
+/// The settings that a sweep is going to use.
+#[derive(Debug, Clone)]
+pub struct PrepareRequest {
+    /// One for each combination of model and data settings.
+    pub cases: Vec<Settings>,
+    /// [`TrialSeeds::split`](converge_core::seed::TrialSeeds) of the sweep.
+    pub split_seed: Seed,
+    /// Where tokenised data is kept between trials.
+    pub cache_directory: PathBuf,
+    /// A name out of [`devices`](crate::devices).
+    pub device: String,
+}
+
+/// Validates model and data of every case, tokenises into the cache, and returns the facts of each
+/// case in order.
+///
+/// # Errors
+/// Every problem of every case, each once.
+pub fn prepare(request: &PrepareRequest) -> Result<Vec<Facts>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut add = |found: Vec<Problem>| {
+        for problem in found {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    };
+    if let Err(error) = device::open(&request.device) {
+        add(vec![Problem::new("run.device", error.to_string())]);
+    }
+    let mut preparation = Preparation {
+        split_seed: request.split_seed,
+        loader: Loader::new(&request.cache_directory),
+        sources: BTreeMap::new(),
+        models: BTreeMap::new(),
+    };
+    let mut facts = Vec::new();
+    for case in &request.cases {
+        match preparation.case(case) {
+            Ok(found) => facts.push(found),
+            Err(found) => add(found),
+        }
+    }
+    if problems.is_empty() { Ok(facts) } else { Err(problems) }
+}
+
+/// What was opened for earlier cases.
+struct Preparation {
+    split_seed: Seed,
+    loader: Loader,
+    /// By model and, for a preset, training file.
+    sources: BTreeMap<String, Result<Source, Vec<Problem>>>,
+    /// Facts of the models that were loaded, by source and options.
+    models: BTreeMap<String, Result<ModelFacts, Vec<Problem>>>,
+}
+
+impl Preparation {
+    fn case(&mut self, case: &Settings) -> Result<Facts, Vec<Problem>> {
+        let columns = dataset::columns(&case.data);
+        let source_key = source_key(case);
+        let source = self.sources.entry(source_key.clone()).or_insert_with(|| {
+            Source::open(&case.model, || self.loader.rows(&case.data.train, &columns))
+        });
+        let source = match source {
+            Ok(source) => source,
+            Err(problems) => {
+                // Without a tokenizer, the files can still be read.
+                let mut problems = problems.clone();
+                for (_, path) in dataset::files(&case.data) {
+                    problems.extend(self.loader.rows(path, &columns).err().into_iter().flatten());
+                }
+                return Err(problems);
+            }
+        };
+        let dataset = Dataset::load(
+            &case.data,
+            case.train.max_length,
+            source,
+            self.split_seed,
+            &mut self.loader,
+        )?;
+        let options = classifier_options(case, dataset.labels.len());
+        let mut problems = settings_problems(case, source, &dataset);
+        let model_key = format!("{source_key} {options:?}");
+        let model = self.models.entry(model_key).or_insert_with(|| model_facts(source, &options));
+        match model {
+            Ok(model) if problems.is_empty() => {
+                let mut content_hashes = dataset.hashes.clone();
+                content_hashes.extend(source.hashes.clone());
+                let (train, validation, test) = dataset.split_facts();
+                Ok(Facts {
+                    content_hashes,
+                    train,
+                    validation,
+                    test,
+                    max_length: dataset.max_length as u64,
+                    duplicates_between_splits: dataset.duplicates_between_splits(),
+                    model: model.clone(),
+                    labels: dataset.labels,
+                })
+            }
+            Ok(_) => Err(problems),
+            Err(found) => {
+                problems.extend(found.iter().cloned());
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn source_key(case: &Settings) -> String {
+    match (&case.model.path, case.model.preset) {
+        (Some(path), None) => format!("path {path}"),
+        _ => format!("{:?} {:?} {:?}", case.model, dataset::columns(&case.data), case.data.train),
+    }
+}
+
+/// Returns what the settings make of the published model.
+pub(crate) fn classifier_options(settings: &Settings, labels: usize) -> ClassifierOptions {
+    let [hidden_dropout, attention_dropout, classifier_dropout] = settings.train.dropouts();
+    ClassifierOptions {
+        labels,
+        pooling: match settings.train.pooling {
+            Pooling::Cls => converge_bert::Pooling::Cls,
+            Pooling::Mean => converge_bert::Pooling::Mean,
+        },
+        hidden_dropout,
+        attention_dropout,
+        classifier_dropout,
+        layers: settings.model.layers.map(|layers| usize::try_from(layers).unwrap_or(usize::MAX)),
+    }
+}
+
+/// Returns what is wrong with settings that only model and data together can tell.
+pub(crate) fn settings_problems(
+    settings: &Settings,
+    source: &Source,
+    dataset: &Dataset,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let classes = dataset.labels.len();
+    if let ClassWeights::Given(weights) = &settings.train.class_weights {
+        if weights.len() != classes {
+            let message = format!("has {} weights, the data has {classes} classes", weights.len());
+            let hint = format!("in the order {}", dataset.labels.join(", "));
+            problems.push(Problem::new("train.class_weights", message).hint(hint));
+        }
+        if weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) {
+            problems.push(Problem::new("train.class_weights", "must be positive numbers"));
+        }
+    }
+    let layers = settings.model.layers.unwrap_or(source.config.num_hidden_layers as u64);
+    if let Freeze::Layers(frozen) = settings.train.freeze
+        && frozen > layers
+    {
+        let message = format!("is {frozen}: the model has {layers} layers");
+        problems.push(Problem::new("train.freeze", message));
+    }
+    if settings.train.batch_size == 0 {
+        problems.push(Problem::new("train.batch_size", "is 0: expected at least 1"));
+    }
+    problems
+}
+
+/// Loads the model to see whether that works, and measures it.
+fn model_facts(source: &Source, options: &ClassifierOptions) -> Result<ModelFacts, Vec<Problem>> {
+    options
+        .apply_to(&source.config)
+        .map_err(|error| config_problems(std::path::Path::new("model"), &error))?;
+    let model = source.load(options, Seed(0), &checking_device()?)?;
+    Ok(facts_of(&model))
+}
+
+fn facts_of(model: &BertClassifier) -> ModelFacts {
+    let config = model.config();
+    ModelFacts {
+        parameters: model.parameters().iter().map(|parameter| parameter.elements() as u64).sum(),
+        hidden_size: config.hidden_size as u64,
+        layers: config.num_hidden_layers as u64,
+        heads: config.num_attention_heads as u64,
+        intermediate_size: config.intermediate_size as u64,
+        vocabulary_size: config.vocab_size as u64,
+        max_positions: config.max_position_embeddings as u64,
+    }
+}
+
+/// Returns the device on which models are loaded only to see whether that works: the first there is.
+fn checking_device() -> Result<Device, Vec<Problem>> {
+    let name = device::devices().into_iter().next().map(|device| device.name).unwrap_or_default();
+    device::open(&name).map_err(|error| vec![Problem::new("run.device", error.to_string())])
+}

@@ -1,0 +1,190 @@
+//! From a job to a training that is ready for its next step.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use converge_bert::{BertClassifier, LayerGroup, Parameter};
+use converge_core::failure::FailureClass;
+use converge_core::problem::Problem;
+use converge_core::settings::{Freeze, Settings};
+use converge_core::steps;
+use serde_json::json;
+
+use crate::batch::Order;
+use crate::best::BestDirectory;
+use crate::checkpoint::{self, Progress};
+use crate::data::dataset::{self, Dataset, Loader};
+use crate::data::split;
+use crate::device;
+use crate::durable;
+use crate::job::{FineTuneError, Job};
+use crate::loss::Loss;
+use crate::optimizer::Optimizer;
+use crate::prepare::{classifier_options, settings_problems};
+use crate::schedule::LearningRate;
+use crate::source::Source;
+use crate::train::{CheckpointClock, Training};
+use crate::travel::Travel;
+
+/// Training examples that are evaluated with dropout off.
+const TRAIN_SUBSET: u64 = 256;
+
+/// Loads data and model, and goes on from a checkpoint if the job names one.
+///
+/// # Errors
+/// Class data for files that are unusable or not those of the sweep, config for settings that
+/// cannot be run, `disk_full` where there is no room for the cache.
+pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
+    let device = device::open(&job.device)?;
+    fs::create_dir_all(&job.attempt_directory)
+        .map_err(|error| FineTuneError::io("make", &job.attempt_directory, error))?;
+    let settings = &job.settings;
+    let (source, dataset) = open(job)?;
+    let unusable = settings_problems(settings, &source, &dataset);
+    if !unusable.is_empty() {
+        return Err(FineTuneError::problems(FailureClass::Config, &unusable));
+    }
+
+    let train = &settings.train;
+    let options = classifier_options(settings, dataset.labels.len());
+    options.apply_to(&source.config).map_err(|error| FineTuneError::config(error.to_string()))?;
+    let model = source
+        .load(&options, job.seeds.head, &device.clone().autodiff())
+        .map_err(|problems| FineTuneError::problems(FailureClass::Data, &problems))?;
+    let trains = |parameter: &Parameter| !is_frozen(parameter, train.freeze);
+    let mut model = require_gradients(model, trains);
+    let travel = Travel::new(&model, trains);
+    let mut optimizer = Optimizer::new(train, model.parameters(), trains);
+
+    let hashes = content_hashes(&source, &dataset);
+    let fingerprint = fingerprint(job, &hashes);
+    let Source { encoder, tokenizer_json, .. } = source;
+    let best = BestDirectory::new(
+        &job.attempt_directory,
+        &model,
+        &dataset.labels,
+        dataset.max_length,
+        tokenizer_json,
+    );
+    let mut progress = Progress { step: 0, best: None, unreported: Vec::new() };
+    if let Some(directory) = &job.resume_from {
+        best.create()?;
+        (model, progress) =
+            checkpoint::read(directory, &fingerprint, model, &mut optimizer, &best.weights())?;
+    }
+
+    let examples = dataset.train.len();
+    let total_steps = steps::total_steps(examples as u64, train);
+    let class_counts = dataset.train.class_counts(dataset.labels.len());
+    let classes: Vec<u32> =
+        (0..examples).map(|position| dataset.train.class(position) as u32).collect();
+    let subset_seed = job.seeds.split.stream("train_subset", 0);
+    let subset = split::limit((0..examples).collect(), &classes, Some(TRAIN_SUBSET), subset_seed);
+    Ok(Training {
+        model: Some(model),
+        optimizer,
+        progress,
+        total_steps,
+        rate: LearningRate::new(train, total_steps),
+        loss: Loss::new(train, &class_counts),
+        order: Order::new(job.seeds.order, examples, train),
+        dropout_seed: job.seeds.dropout,
+        settings: train.clone(),
+        objective: job.objective.clone(),
+        train_subset: dataset.train.subset(subset.into_iter()),
+        encoder,
+        dataset,
+        travel,
+        device,
+        best,
+        attempt_directory: job.attempt_directory.clone(),
+        fingerprint,
+        checkpoints: CheckpointClock::new(job.checkpoint_seconds),
+    })
+}
+
+/// Opens model and data and compares them with what the sweep was made with.
+fn open(job: &Job) -> Result<(Source, Dataset), FineTuneError> {
+    let failed = |problems: Vec<Problem>| FineTuneError::problems(FailureClass::Data, &problems);
+    let Settings { train, model, data } = &job.settings;
+    let mut loader = Loader::new(&job.cache_directory);
+    let columns = dataset::columns(data);
+    let source = Source::open(model, || loader.rows(&data.train, &columns)).map_err(failed)?;
+    let dataset = Dataset::load(data, train.max_length, &source, job.seeds.split, &mut loader)
+        .map_err(failed)?;
+    let found = content_hashes(&source, &dataset);
+    let changed: Vec<Problem> = job
+        .expected_hashes
+        .iter()
+        .filter(|(role, expected)| found.get(*role) != Some(*expected))
+        .map(|(role, expected)| {
+            let found = found.get(role).map_or("nothing", |hash| hash.get(..12).unwrap_or(hash));
+            let expected = expected.get(..12).unwrap_or(expected);
+            let path = dataset::files(data).into_iter().find(|(name, _)| name == role);
+            let place = path.map_or(role.as_str(), |(_, path)| path);
+            Problem::new(
+                place,
+                format!(
+                    "has changed since the sweep was made: SHA-256 of {role} was {expected}…, \
+                     is {found}…"
+                ),
+            )
+        })
+        .collect();
+    if changed.is_empty() { Ok((source, dataset)) } else { Err(failed(changed)) }
+}
+
+fn content_hashes(source: &Source, dataset: &Dataset) -> BTreeMap<String, String> {
+    source.hashes.iter().chain(&dataset.hashes).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// Returns a hash of everything that decides what the training computes; where files lie is no
+/// part of it.
+fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
+    let Settings { train, model, data } = &job.settings;
+    let identity = json!({
+        "train": train,
+        "model": { "preset": model.preset, "layers": model.layers },
+        "data": {
+            "columns": [&data.text, data.text_pair.as_ref().unwrap_or(&String::new()), &data.label],
+            "without_validation": data.validation.as_deref() == Some("none"),
+            "fractions": [data.validation_fraction, data.test_fraction],
+            "limits": [data.train_limit, data.validation_limit],
+        },
+        "contents": hashes,
+        "seeds": job.seeds,
+        "objective": job.objective,
+    });
+    durable::sha256(identity.to_string().as_bytes())
+}
+
+fn is_frozen(parameter: &Parameter, freeze: Freeze) -> bool {
+    match (freeze, parameter.group) {
+        (Freeze::None, _) | (_, LayerGroup::Pooler | LayerGroup::Head) => false,
+        (Freeze::Encoder, LayerGroup::Embeddings | LayerGroup::Layer(_)) => true,
+        (Freeze::Embeddings | Freeze::Layers(_), LayerGroup::Embeddings) => true,
+        (Freeze::Embeddings, LayerGroup::Layer(_)) => false,
+        (Freeze::Layers(frozen), LayerGroup::Layer(layer)) => (layer as u64) < frozen,
+    }
+}
+
+/// Spares the backward pass what is frozen. Dropout acts there all the same, as in PyTorch; burn's
+/// `freeze` would turn it off.
+fn require_gradients(model: BertClassifier, trains: impl Fn(&Parameter) -> bool) -> BertClassifier {
+    struct Mapper(std::vec::IntoIter<bool>);
+
+    impl ModuleMapper for Mapper {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match self.0.next() {
+                Some(true) | None => param,
+                Some(false) => param.set_require_grad(false),
+            }
+        }
+    }
+
+    // Burn visits parameters in the order of the table.
+    let trained: Vec<bool> = model.parameters().iter().map(trains).collect();
+    model.map(&mut Mapper(trained.into_iter()))
+}

@@ -1,0 +1,323 @@
+//! The loop.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use converge_bert::BertClassifier;
+use converge_core::metric::{
+    GRADIENT_NORM, GRADIENT_NORM_OF, LAYER_GROUPS, LEARNING_RATE, STEP_SECONDS, TOKENS, TRAIN_LOSS,
+    TRAVEL_OF,
+};
+use converge_core::objective::{At, Objective};
+use converge_core::seed::Seed;
+use converge_core::settings::TrainSettings;
+use converge_core::steps;
+
+use crate::batch::{Batch, Order, micro_batches};
+use crate::best::BestDirectory;
+use crate::checkpoint::{self, Best, Progress};
+use crate::data::dataset::{Dataset, Examples};
+use crate::data::tokens::TextEncoder;
+use crate::evaluation::{Sequences, evaluate};
+use crate::gradients::{Gradients, Norms};
+use crate::job::{Control, Ending, FineTuneError, Job, Observer};
+use crate::loss::Loss;
+use crate::optimizer::{Optimizer, Update};
+use crate::schedule::LearningRate;
+use crate::start;
+use crate::travel::Travel;
+
+/// Steps between two records of the gradient norms of layer groups.
+const GROUP_STRIDE: u64 = 25;
+/// Largest share of time that goes into checkpoints.
+const CHECKPOINT_SHARE: f64 = 0.03;
+
+/// Runs one fine-tune to its end, or until the observer stops it.
+///
+/// # Errors
+/// [`FineTuneError`], whose class decides about a retry.
+pub fn fine_tune(job: &Job, observer: &mut dyn Observer) -> Result<Ending, FineTuneError> {
+    let mut training = start::training(job)?;
+    loop {
+        // The observation of a step is complete with its evaluation only.
+        if !training.progress.unreported.is_empty() {
+            match training.report(observer)? {
+                Report::Made => {}
+                Report::CutShort => return training.stop(observer),
+                Report::Diverged(quantity) => {
+                    return Ok(Ending::Diverged { step: training.progress.step, quantity });
+                }
+            }
+        }
+        if training.progress.step >= training.total_steps {
+            return training.complete();
+        }
+        if observer.control() == Control::Stop {
+            return training.stop(observer);
+        }
+        if training.checkpoint_is_due() {
+            training.checkpoint(observer)?;
+        }
+        if training.step(observer) == Control::Stop {
+            return training.stop(observer);
+        }
+    }
+}
+
+/// A fine-tune between two of its steps.
+pub(crate) struct Training {
+    /// None only while an update is made of it.
+    pub(crate) model: Option<BertClassifier>,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) progress: Progress,
+    pub(crate) total_steps: u64,
+    pub(crate) rate: LearningRate,
+    pub(crate) loss: Loss,
+    pub(crate) order: Order,
+    pub(crate) dropout_seed: Seed,
+    pub(crate) settings: TrainSettings,
+    pub(crate) objective: Objective,
+    pub(crate) encoder: TextEncoder,
+    pub(crate) dataset: Dataset,
+    /// A fixed part of training, evaluated with dropout off.
+    pub(crate) train_subset: Examples,
+    pub(crate) travel: Travel,
+    /// Outside autodiff.
+    pub(crate) device: Device,
+    pub(crate) best: BestDirectory,
+    pub(crate) attempt_directory: PathBuf,
+    pub(crate) fingerprint: String,
+    pub(crate) checkpoints: CheckpointClock,
+}
+
+enum Report {
+    Made,
+    /// The observer asked to stop; the evaluation is to be done again.
+    CutShort,
+    Diverged(String),
+}
+
+impl Training {
+    fn model(&self) -> &BertClassifier {
+        self.model.as_ref().expect("the model is there between two updates")
+    }
+
+    /// Does one step, unless the observer asks to stop in the middle: then nothing has changed.
+    ///
+    /// The metrics wait in `progress.unreported`. Where one of them is not finite, the model is
+    /// left as it is.
+    fn step(&mut self, observer: &mut dyn Observer) -> Control {
+        let begin = Instant::now();
+        let step = self.progress.step + 1;
+        let learning_rate = self.rate.at(step - 1);
+        let positions = self.order.of_step(step);
+        let examples = &self.dataset.train;
+        let model = self.model.as_ref().expect("the model is there between two updates");
+        let autodiff = self.device.clone().autodiff();
+
+        let targets: Vec<usize> =
+            positions.iter().map(|position| examples.class(*position)).collect();
+        let divisor = self.loss.divisor(&targets);
+        let mut gradients = Gradients::default();
+        let (mut loss, mut tokens) = (0.0, 0);
+        let parts = micro_batches(positions, examples, &self.settings);
+        for (number, part) in parts.iter().enumerate() {
+            if number > 0 && observer.control() == Control::Stop {
+                return Control::Stop;
+            }
+            let padding = model.config().pad_token_id;
+            let batch = Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding);
+            tokens += batch.tokens;
+            let targets = batch.targets.clone();
+            // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
+            // training draws the same.
+            let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
+            self.device.seed(masks.0);
+            let logits = model.forward(batch.into_input(&autodiff));
+            let part = self.loss.part(logits, &targets, divisor, &autodiff);
+            loss += scalar(part.clone());
+            gradients.add_from(model, part);
+        }
+        let norms = gradients.norms(model);
+
+        if loss.is_finite() && norms.global.is_finite() {
+            let gradient_factor = norms.clip_factor(self.settings.max_grad_norm);
+            let update = Update { number: step, learning_rate, gradient_factor };
+            self.model =
+                self.model.take().map(|model| self.optimizer.update(model, &gradients, update));
+        }
+        self.progress.step = step;
+        self.progress.unreported = vec![
+            (TRAIN_LOSS.to_owned(), loss),
+            (LEARNING_RATE.to_owned(), learning_rate),
+            (TOKENS.to_owned(), tokens as f64),
+            (GRADIENT_NORM.to_owned(), norms.global),
+        ];
+        if self.records_groups(step) {
+            self.progress.unreported.extend(group_norms(&norms));
+        }
+        let seconds = begin.elapsed().as_secs_f64();
+        self.progress.unreported.push((STEP_SECONDS.to_owned(), seconds));
+        Control::Continue
+    }
+
+    fn records_groups(&self, step: u64) -> bool {
+        step == 1 || step.is_multiple_of(GROUP_STRIDE) || self.is_evaluated(step)
+    }
+
+    fn is_evaluated(&self, step: u64) -> bool {
+        steps::is_evaluated(step, self.dataset.train.len() as u64, &self.settings)
+    }
+
+    /// Evaluates where that is due, and shows the observer the metrics of the step.
+    fn report(&mut self, observer: &mut dyn Observer) -> Result<Report, FineTuneError> {
+        let step = self.progress.step;
+        let mut metrics = self.progress.unreported.clone();
+        let diverged = |metrics: &[(String, f64)]| {
+            let watched = |name: &str| name.ends_with("/loss") || name == GRADIENT_NORM;
+            let found = metrics.iter().find(|(name, value)| watched(name) && !value.is_finite());
+            found.map(|(name, _)| name.clone())
+        };
+        if diverged(&metrics).is_none() && self.is_evaluated(step) {
+            match self.evaluate(observer) {
+                Some(found) => metrics.extend(found),
+                None => return Ok(Report::CutShort),
+            }
+        }
+        self.progress.unreported.clear();
+        if let Some(quantity) = diverged(&metrics) {
+            observer.observe(step, &metrics);
+            return Ok(Report::Diverged(quantity));
+        }
+        if self.is_evaluated(step) {
+            self.keep_best(&metrics)?;
+        }
+        observer.observe(step, &metrics);
+        Ok(Report::Made)
+    }
+
+    /// Returns the metrics of all evaluated splits, and how far the weights have come; none if the
+    /// observer asked to stop.
+    fn evaluate(&self, observer: &mut dyn Observer) -> Option<Vec<(String, f64)>> {
+        // Outside autodiff and without dropout; shares its memory with the model.
+        let model = self.model().valid();
+        let labels = &self.dataset.labels;
+        let sequences = Sequences { encoder: &self.encoder, max_length: self.dataset.max_length };
+        let splits = [
+            ("validation", self.dataset.validation.as_ref()),
+            ("train_subset", Some(&self.train_subset)),
+        ];
+        let mut metrics = Vec::new();
+        for (split, examples) in splits {
+            let Some(examples) = examples else { continue };
+            let control = &mut || observer.control();
+            let evaluation =
+                evaluate(&model, examples, sequences, labels.len(), &self.device, control)?;
+            metrics.extend(evaluation.metrics(split, labels));
+        }
+        let travelled = self.travel.distances(&model);
+        let named = LAYER_GROUPS.iter().zip(travelled);
+        metrics.extend(
+            named.filter_map(|(group, value)| Some((format!("{TRAVEL_OF}{group}"), value?))),
+        );
+        Some(metrics)
+    }
+
+    /// Keeps the weights if the objective, by the metrics of this evaluation, never was better.
+    fn keep_best(&mut self, metrics: &[(String, f64)]) -> Result<(), FineTuneError> {
+        let step = self.progress.step;
+        let objective = metrics.iter().find(|(name, _)| *name == self.objective.metric);
+        let Some(value) = objective.map(|(_, value)| *value).filter(|value| value.is_finite())
+        else {
+            return Ok(());
+        };
+        let counts = match self.objective.at {
+            At::Last => step == self.total_steps,
+            At::Best => {
+                let incumbent = self.progress.best.as_ref();
+                incumbent.is_none_or(|best| self.objective.improves(value, best.value))
+            }
+        };
+        if counts {
+            self.best.write(self.model())?;
+            self.progress.best = Some(Best { step, value });
+        }
+        Ok(())
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        // A checkpoint of no step would save nothing.
+        self.progress.step > 0 && self.checkpoints.is_due()
+    }
+
+    fn checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), FineTuneError> {
+        let begin = Instant::now();
+        let directory = checkpoint::write(
+            &self.attempt_directory,
+            &self.fingerprint,
+            &self.progress,
+            self.model(),
+            &self.optimizer,
+            &self.best.weights(),
+        )?;
+        observer.checkpointed(self.progress.step, &directory);
+        checkpoint::remove_others(&self.attempt_directory, Some(&directory)).map_err(|error| {
+            FineTuneError::io("remove old checkpoints from", &self.attempt_directory, error)
+        })?;
+        self.checkpoints.written(begin.elapsed());
+        Ok(())
+    }
+
+    fn stop(&mut self, observer: &mut dyn Observer) -> Result<Ending, FineTuneError> {
+        self.checkpoint(observer)?;
+        Ok(Ending::Stopped { step: self.progress.step })
+    }
+
+    fn complete(&self) -> Result<Ending, FineTuneError> {
+        let best = self.progress.best.as_ref();
+        let best = best.map(|best| self.best.finish(best.step, best.value)).transpose()?;
+        Ok(Ending::Completed { steps: self.progress.step, best })
+    }
+}
+
+fn group_norms(norms: &Norms) -> impl Iterator<Item = (String, f64)> {
+    LAYER_GROUPS
+        .iter()
+        .zip(norms.groups)
+        .filter_map(|(group, norm)| Some((format!("{GRADIENT_NORM_OF}{group}"), norm?)))
+}
+
+/// Reads a number, waiting for the device.
+fn scalar(tensor: Tensor<1>) -> f64 {
+    let data = tensor.into_data();
+    data.as_slice::<f32>()
+        .ok()
+        .and_then(|values| values.first())
+        .map_or(f64::NAN, |v| f64::from(*v))
+}
+
+/// When the next checkpoint is due.
+pub(crate) struct CheckpointClock {
+    interval: Duration,
+    /// Time that the last one took to write.
+    took: Duration,
+    last: Instant,
+}
+
+impl CheckpointClock {
+    pub(crate) fn new(seconds: f64) -> Self {
+        let interval = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Self { interval, took: Duration::ZERO, last: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.last.elapsed() >= self.interval.max(self.took.div_f64(CHECKPOINT_SHARE))
+    }
+
+    fn written(&mut self, took: Duration) {
+        self.took = took;
+        self.last = Instant::now();
+    }
+}

@@ -1,0 +1,177 @@
+//! What scheduler and worker say to each other.
+
+use std::collections::BTreeMap;
+
+use converge_core::facts::Facts;
+use converge_core::ids::AttemptId;
+use converge_core::objective::Objective;
+use converge_core::problem::Problem;
+use converge_core::script::Script;
+use converge_core::seed::{Seed, TrialSeeds};
+use converge_core::settings::Settings;
+use converge_core::trial::AttemptEnding;
+use serde::{Deserialize, Serialize};
+
+/// Worker to scheduler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Up {
+    /// The first frame of a worker's life.
+    Born {
+        /// Process id.
+        pid: u32,
+        /// Version of the worker binary.
+        version: String,
+        /// The device that it trains on, as it was asked for.
+        device: String,
+        /// Threads it may use.
+        threads: u64,
+        /// Facts by name: `architecture`, `os`, `cpu_model`, `cpu_features` (those that decide which
+        /// kernels are chosen), `kernel`, `hostname`; what cannot be found out is absent.
+        machine: BTreeMap<String, String>,
+    },
+    /// Answers [`Down::Prepare`]: one entry a case, in the order of the cases.
+    Prepared {
+        /// The static facts.
+        facts: Vec<Facts>,
+    },
+    /// Answers [`Down::Prepare`] where a case cannot be run.
+    Refused {
+        /// All problems of all cases.
+        problems: Vec<Problem>,
+    },
+    /// Answers [`Down::Assign`]: the work begins.
+    Started {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Steps already done: the first step frame has the next number.
+        from_step: u64,
+    },
+    /// A step is done; one frame carries all its metrics, those of an evaluation included.
+    Step {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step, counted from 1.
+        step: u64,
+        /// Metrics by name.
+        #[serde(with = "crate::number::pairs")]
+        metrics: Vec<(String, f64)>,
+    },
+    /// A checkpoint is complete and on disk. Metrics of its steps stand before it.
+    Checkpoint {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The last step that it holds.
+        step: u64,
+        /// Where it is; absolute.
+        directory: String,
+    },
+    /// The last frame of an attempt.
+    Ended {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The last step done.
+        step: u64,
+        /// How it ended.
+        ending: AttemptEnding,
+        /// The weights of the best evaluation, where they were kept.
+        best: Option<Best>,
+        /// Largest resident set of the process: since the attempt began where the system can tell
+        /// (Linux), else since the process began.
+        peak_memory_bytes: Option<u64>,
+    },
+    /// Nothing to say, but alive.
+    Beat,
+    /// The last frame of a worker's life that ended by itself.
+    Bye,
+}
+
+/// The weights of a trial's best evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Step of the evaluation.
+    pub step: u64,
+    /// The objective there.
+    #[serde(with = "crate::number")]
+    pub value: f64,
+    /// Where the weights are; absolute.
+    pub directory: String,
+}
+
+/// Scheduler to worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Down {
+    /// Validate model and data, fill the cache, answer with facts or problems.
+    Prepare {
+        /// Distinct combinations of settings.
+        cases: Vec<Settings>,
+        /// Seed of the splits.
+        split_seed: Seed,
+        /// Where tokenised data is kept; absolute.
+        cache_directory: String,
+    },
+    /// Run an attempt.
+    Assign(Box<Assignment>),
+    /// Checkpoint the running attempt, end it as released, and stay. Without one: nothing.
+    Release,
+    /// No more work: release what runs, say goodbye and leave.
+    Exit,
+}
+
+/// One attempt, complete: nothing else is looked up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// The attempt: named in every frame about it.
+    pub attempt: AttemptId,
+    /// The how manieth attempt of its trial, from 1.
+    pub attempt_number: u64,
+    /// What to do.
+    pub work: Work,
+    /// Where to go on from; none: from the start.
+    pub resume_from: Option<ResumeFrom>,
+    /// The attempt's own folder: checkpoints, best weights, `log.txt`. Absolute; made if absent.
+    pub attempt_directory: String,
+    /// Where tokenised data is kept; absolute.
+    pub cache_directory: String,
+    /// Least time between two checkpoints. Unit: seconds.
+    pub checkpoint_seconds: f64,
+}
+
+/// A checkpoint of an earlier attempt of the same trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeFrom {
+    /// The last step that it holds.
+    pub step: u64,
+    /// Where it is; absolute.
+    pub directory: String,
+}
+
+/// What an attempt does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Work {
+    /// A fine-tune.
+    FineTune {
+        /// What and how to train.
+        settings: Settings,
+        /// Its randomness.
+        seeds: TrialSeeds,
+        /// Decides which evaluation is the best.
+        objective: Objective,
+        /// SHA-256 (hex) by role, as in the facts of the sweep: other contents are a failure.
+        expected_hashes: BTreeMap<String, String>,
+    },
+    /// A scripted trial: no training.
+    Scripted {
+        /// Length and end.
+        script: Script,
+        /// Shape its curves.
+        settings: Settings,
+        /// Decides which evaluation is the best.
+        objective: Objective,
+    },
+}

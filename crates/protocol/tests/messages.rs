@@ -1,0 +1,284 @@
+//! Every message comes back as it was, to the bit.
+
+use std::collections::BTreeMap;
+
+use converge_core::facts::{Facts, ModelFacts, SplitFacts};
+use converge_core::failure::{Failure, FailureClass};
+use converge_core::ids::AttemptId;
+use converge_core::objective::{At, Goal, Objective};
+use converge_core::problem::Problem;
+use converge_core::script::{Script, ScriptEnd};
+use converge_core::seed::{Seed, TrialSeeds};
+use converge_core::settings::{
+    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
+    Schedule, Settings, TrainSettings,
+};
+use converge_core::trial::AttemptEnding;
+use converge_protocol::frame::{Hold, Reader, encode};
+use converge_protocol::message::{Assignment, Best, Down, ResumeFrom, Up, Work};
+use proptest::prelude::*;
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let finite = any::<f64>().prop_filter("finite", |value| value.is_finite());
+    let freeze = prop_oneof![
+        Just(Freeze::None),
+        Just(Freeze::Encoder),
+        any::<u64>().prop_map(Freeze::Layers)
+    ];
+    let weights = prop_oneof![
+        Just(ClassWeights::None),
+        Just(ClassWeights::Balanced),
+        prop::collection::vec(0.0..10.0, 1..4).prop_map(ClassWeights::Given)
+    ];
+    (finite, any::<u64>(), any::<Option<u64>>(), freeze, weights, any::<String>()).prop_map(
+        |(learning_rate, batch_size, max_steps, freeze, class_weights, path)| Settings {
+            train: TrainSettings {
+                learning_rate,
+                batch_size,
+                epochs: 3,
+                max_steps,
+                optimizer: Optimizer::AdamW,
+                momentum: 0.9,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: 0.01,
+                max_grad_norm: 1.0,
+                schedule: Schedule::Linear,
+                warmup_ratio: 0.1,
+                warmup_steps: max_steps,
+                max_length: max_steps.map_or(MaxLength::Auto, MaxLength::Tokens),
+                evaluations_per_epoch: 4,
+                dropout: Some(0.1),
+                hidden_dropout: None,
+                attention_dropout: None,
+                classifier_dropout: None,
+                label_smoothing: 0.0,
+                gradient_accumulation: 1,
+                freeze,
+                head_learning_rate_multiplier: 1.0,
+                class_weights,
+                pooling: Pooling::Cls,
+            },
+            model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: max_steps },
+            data: DataSettings {
+                train: path.clone(),
+                validation: Some("none".into()),
+                test: None,
+                text: "text".into(),
+                text_pair: None,
+                label: path,
+                validation_fraction: 0.2,
+                test_fraction: 0.0,
+                train_limit: max_steps,
+                validation_limit: None,
+            },
+        },
+    )
+}
+
+fn ending() -> impl Strategy<Value = AttemptEnding> {
+    let failure = (prop::sample::select(&FailureClass::ALL[..]), any::<String>())
+        .prop_map(|(class, message)| AttemptEnding::Failed(Failure { class, message }));
+    prop_oneof![
+        Just(AttemptEnding::Completed),
+        Just(AttemptEnding::Released),
+        Just(AttemptEnding::Abandoned),
+        (any::<u64>(), any::<String>())
+            .prop_map(|(step, quantity)| AttemptEnding::Diverged { step, quantity }),
+        failure,
+    ]
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    (any::<u64>(), 0.0..1.0, any::<[u64; 4]>(), any::<Vec<String>>()).prop_map(
+        |(examples, share, token_lengths, labels)| Facts {
+            content_hashes: BTreeMap::from([("train".to_owned(), "ab".to_owned())]),
+            labels,
+            train: SplitFacts {
+                examples,
+                class_counts: token_lengths.to_vec(),
+                token_lengths,
+                truncated_share: share,
+                unknown_token_share: share,
+            },
+            validation: None,
+            test: None,
+            max_length: 128,
+            duplicates_between_splits: 0,
+            model: ModelFacts {
+                parameters: 1,
+                hidden_size: 2,
+                layers: 3,
+                heads: 4,
+                intermediate_size: 5,
+                vocabulary_size: 6,
+                max_positions: 7,
+            },
+        },
+    )
+}
+
+/// Any bits but those of the NaNs that are not `f64::NAN`.
+fn number() -> impl Strategy<Value = f64> {
+    let any_bits = any::<u64>().prop_map(|bits| {
+        let value = f64::from_bits(bits);
+        if value.is_nan() { f64::NAN } else { value }
+    });
+    prop_oneof![
+        8 => any_bits,
+        1 => prop::sample::select(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324][..]),
+    ]
+}
+
+fn up() -> impl Strategy<Value = Up> {
+    let metrics = prop::collection::vec((any::<String>(), number()), 0..5);
+    let best = (any::<u64>(), number(), any::<String>())
+        .prop_map(|(step, value, directory)| Best { step, value, directory });
+    let machine = prop::collection::btree_map(any::<String>(), any::<String>(), 0..4);
+    let problem = (any::<String>(), any::<Option<String>>()).prop_map(|(message, hint)| Problem {
+        place: String::new(),
+        message,
+        hint,
+    });
+    let attempt = any::<i64>().prop_map(AttemptId);
+    prop_oneof![
+        (any::<u32>(), any::<String>(), any::<u64>(), machine).prop_map(
+            |(pid, device, threads, machine)| Up::Born {
+                pid,
+                version: "0.1.0".into(),
+                device,
+                threads,
+                machine
+            }
+        ),
+        prop::collection::vec(facts(), 0..3).prop_map(|facts| Up::Prepared { facts }),
+        prop::collection::vec(problem, 0..3).prop_map(|problems| Up::Refused { problems }),
+        (attempt.clone(), any::<u64>())
+            .prop_map(|(attempt, from_step)| Up::Started { attempt, from_step }),
+        (attempt.clone(), any::<u64>(), metrics).prop_map(|(attempt, step, metrics)| Up::Step {
+            attempt,
+            step,
+            metrics
+        }),
+        (attempt.clone(), any::<u64>(), any::<String>())
+            .prop_map(|(attempt, step, directory)| Up::Checkpoint { attempt, step, directory }),
+        (attempt, any::<u64>(), ending(), prop::option::of(best), any::<Option<u64>>()).prop_map(
+            |(attempt, step, ending, best, peak_memory_bytes)| Up::Ended {
+                attempt,
+                step,
+                ending,
+                best,
+                peak_memory_bytes
+            }
+        ),
+        Just(Up::Beat),
+        Just(Up::Bye),
+    ]
+}
+
+fn down() -> impl Strategy<Value = Down> {
+    let objective =
+        Objective { metric: "validation/accuracy".into(), goal: Goal::Maximize, at: At::Best };
+    let scripted = objective.clone();
+    let work = prop_oneof![
+        (settings(), any::<u64>()).prop_map(move |(settings, seed)| Work::FineTune {
+            settings,
+            seeds: TrialSeeds::new(Seed(seed), 0),
+            objective: objective.clone(),
+            expected_hashes: BTreeMap::from([("model".to_owned(), "cd".to_owned())]),
+        }),
+        (settings(), any::<Option<u64>>()).prop_map(move |(settings, at_step)| Work::Scripted {
+            script: Script { at_step, end: ScriptEnd::Hang, ..Script::default() },
+            settings,
+            objective: scripted.clone(),
+        }),
+    ];
+    let resume = prop::option::of(
+        (any::<u64>(), any::<String>())
+            .prop_map(|(step, directory)| ResumeFrom { step, directory }),
+    );
+    let assign = (any::<i64>(), work, resume, any::<String>(), 0.0..1e6).prop_map(
+        |(attempt, work, resume_from, attempt_directory, checkpoint_seconds)| {
+            Down::Assign(Box::new(Assignment {
+                attempt: AttemptId(attempt),
+                attempt_number: 1,
+                work,
+                resume_from,
+                attempt_directory,
+                cache_directory: "/cache".into(),
+                checkpoint_seconds,
+            }))
+        },
+    );
+    let prepare =
+        (prop::collection::vec(settings(), 0..3), any::<u64>()).prop_map(|(cases, seed)| {
+            Down::Prepare { cases, split_seed: Seed(seed), cache_directory: "/cache".into() }
+        });
+    prop_oneof![assign, prepare, Just(Down::Release), Just(Down::Exit)]
+}
+
+proptest! {
+    #[test]
+    fn every_message_comes_back(ups in prop::collection::vec(up(), 0..6), downs in prop::collection::vec(down(), 0..4)) {
+        let mut log = Vec::new();
+        for (seq, message) in (1..).zip(&ups) {
+            encode(seq, message, &mut log);
+        }
+        let read = Reader::default().feed::<Up>(&log);
+        prop_assert_eq!(&read.hold, &None);
+        let back: Vec<_> = read.frames.into_iter().map(|frame| frame.message).collect();
+        // NaN is not equal to itself; its Debug form is. That form also tells -0.0 from 0.0, and is exact.
+        prop_assert_eq!(format!("{back:?}"), format!("{ups:?}"));
+
+        let mut log = Vec::new();
+        for (seq, message) in (1..).zip(&downs) {
+            encode(seq, message, &mut log);
+        }
+        let read = Reader::default().feed::<Down>(&log);
+        prop_assert_eq!(&read.hold, &None);
+        let back: Vec<_> = read.frames.into_iter().map(|frame| frame.message).collect();
+        prop_assert_eq!(back, downs);
+    }
+
+    #[test]
+    fn a_number_keeps_its_bits(value in number()) {
+        let step = Up::Step { attempt: AttemptId(1), step: 1, metrics: vec![("x".into(), value)] };
+        let mut log = Vec::new();
+        encode(1, &step, &mut log);
+        let read = Reader::default().feed::<Up>(&log);
+        let Up::Step { metrics, .. } = &read.frames[0].message else { panic!("{read:?}") };
+        prop_assert_eq!(metrics[0].1.to_bits(), value.to_bits());
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_travel_as_words() {
+    let metrics = vec![
+        ("a".into(), f64::NAN),
+        ("b".into(), f64::INFINITY),
+        ("c".into(), f64::NEG_INFINITY),
+        ("d".into(), 0.1),
+    ];
+    let json =
+        serde_json::to_string(&Up::Step { attempt: AttemptId(3), step: 2, metrics }).unwrap();
+    assert_eq!(
+        json,
+        r#"{"type":"step","attempt":3,"step":2,"metrics":[["a","nan"],["b","inf"],["c","-inf"],["d",0.1]]}"#
+    );
+}
+
+#[test]
+fn an_unknown_field_is_refused() {
+    for json in [
+        r#"{"type":"started","attempt":1,"from_step":0,"colour":"red"}"#,
+        r#"{"type":"step","attempt":1,"step":1,"metrics":[["a","infinite"]]}"#,
+        r#"{"type":"paused"}"#,
+    ] {
+        let mut log = format!("1 {:08x} {json}\n", crc32fast::hash(json.as_bytes())).into_bytes();
+        encode(2, &Up::Bye, &mut log);
+        let read = Reader::default().feed::<Up>(&log);
+        assert!(read.frames.is_empty(), "{read:?}");
+        assert!(matches!(read.hold, Some(Hold::Foreign { seq: 1, .. })), "{read:?}");
+    }
+}

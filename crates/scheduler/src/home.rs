@@ -1,0 +1,171 @@
+//! The home: the folder that holds database, workers' logs, attempts and cache; one scheduler at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Name of a home in a working directory.
+pub const NAME: &str = ".converge";
+
+/// A home, which may not exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+/// The right to schedule in a home; given back by the system when the process ends, however it ends.
+#[derive(Debug)]
+pub struct HomeLock {
+    _file: File,
+}
+
+/// A home cannot be used for scheduling.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Another scheduler has it.
+    #[error("another converge is running sweeps in `{}`: {holder}", home.display())]
+    Held {
+        /// The home.
+        home: PathBuf,
+        /// Who, as far as its lock file tells.
+        holder: String,
+    },
+    /// A file or folder cannot be made.
+    #[error("cannot write to `{}`", path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Home {
+    /// Names a home by its folder, which should be absolute.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Finds the home that serves `directory`: the nearest `.converge` upwards, as git does, or else the one
+    /// that would be made there.
+    pub fn search(directory: &Path) -> Self {
+        let found = directory.ancestors().map(|above| above.join(NAME)).find(|home| home.is_dir());
+        Self { root: found.unwrap_or_else(|| directory.join(NAME)) }
+    }
+
+    /// Returns the folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns where the database is.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("sweeps.db")
+    }
+
+    /// Returns the folder of tokenised data.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Makes the home where it is not there, for this user only.
+    ///
+    /// # Errors
+    /// [`HomeError::Unwritable`]: a read-only file system, or somebody else's folder.
+    pub fn create(&self) -> Result<(), HomeError> {
+        for folder in
+            [self.root.clone(), self.root.join("workers"), self.root.join("attempts"), self.cache()]
+        {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|source| HomeError::Unwritable { path: folder, source })?;
+        }
+        Ok(())
+    }
+
+    /// Takes the home for this process, and notes who holds it.
+    ///
+    /// # Errors
+    /// [`HomeError::Held`] where another process has it, [`HomeError::Unwritable`] where the lock cannot be made.
+    pub fn lock(&self) -> Result<HomeLock, HomeError> {
+        let path = self.lock_path();
+        let unwritable = |source| HomeError::Unwritable { path: path.clone(), source };
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let mut file = open.map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Only a courtesy: the lock itself is the truth.
+                let _ = file.read_to_string(&mut holder);
+                return Err(HomeError::Held {
+                    home: self.root.clone(),
+                    holder: holder.trim().to_string(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+        let note = format!("pid {}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(note.as_bytes()))
+            .map_err(unwritable)?;
+        Ok(HomeLock { _file: file })
+    }
+
+    /// Returns the process id of the scheduler that holds the home now; none where nobody does.
+    pub fn holder(&self) -> Option<u32> {
+        let mut file = OpenOptions::new().read(true).open(self.lock_path()).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return None,
+        }
+        let mut note = String::new();
+        file.read_to_string(&mut note).ok()?;
+        note.trim().strip_prefix("pid ")?.parse().ok()
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.root.join("scheduler.lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_home_upwards_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        assert_eq!(Home::search(&deep).root(), deep.join(NAME));
+        std::fs::create_dir(directory.path().join(NAME)).unwrap();
+        assert_eq!(Home::search(&deep).root(), directory.path().join(NAME));
+    }
+
+    #[test]
+    fn a_home_has_one_scheduler_and_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        assert_eq!(home.holder(), None);
+        let lock = home.lock().unwrap();
+        // Locks of one process on two descriptors exclude each other as those of two processes do.
+        let refused = home.lock().unwrap_err().to_string();
+        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        assert_eq!(home.holder(), Some(std::process::id()));
+        drop(lock);
+        assert_eq!(home.holder(), None);
+        home.lock().unwrap();
+    }
+}

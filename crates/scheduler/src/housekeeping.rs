@@ -1,0 +1,130 @@
+//! Files that are no longer needed once a trial is final: its checkpoints, and weights beyond the best few.
+//!
+//! A failure to delete costs disk space and nothing else: it is logged, and the sweep goes on.
+
+use std::path::Path;
+
+use converge_core::ids::{SweepId, TrialId};
+use converge_core::objective::Objective;
+use converge_core::trial::TrialState;
+use converge_store::{Change, QueryError, Store};
+
+use crate::home::Home;
+
+/// Prefix of checkpoint folders in an attempt's folder.
+const CHECKPOINT: &str = "checkpoint-";
+/// Folder of the best weights in an attempt's folder.
+const BEST: &str = "best";
+
+/// Knows which finished trials keep their best weights.
+#[derive(Debug)]
+pub struct Housekeeping {
+    sweep: SweepId,
+    objective: Objective,
+    keep_best: u64,
+    kept: Vec<Kept>,
+}
+
+/// Weights on disk of a finished trial.
+#[derive(Debug, Clone)]
+struct Kept {
+    trial: TrialId,
+    value: f64,
+    directory: String,
+}
+
+impl Housekeeping {
+    /// Starts from what the store knows of the sweep.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn new(
+        store: &Store,
+        sweep: SweepId,
+        objective: Objective,
+        keep_best: u64,
+    ) -> Result<Self, QueryError> {
+        let kept = store
+            .read()
+            .trials(sweep)?
+            .into_iter()
+            .filter(|trial| trial.state == TrialState::Completed)
+            .filter_map(|trial| {
+                let weights = trial.best_weights?;
+                Some(Kept { trial: trial.id, value: weights.value, directory: weights.directory })
+            })
+            .collect();
+        Ok(Self { sweep, objective, keep_best, kept })
+    }
+
+    /// Deletes what a trial that has just become final no longer needs, and what it pushed out of the best few.
+    /// Returns what the store has to know.
+    pub fn clean_up(&mut self, home: &Home, store: &Store, number: u64) -> Vec<Change> {
+        let detail = match store.read().trial(self.sweep, number) {
+            Ok(Some(detail)) => detail,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                tracing::warn!(number, %error, "cannot look up what a finished trial left on disk");
+                return Vec::new();
+            }
+        };
+        let trial = detail.trial;
+        let mut changes = vec![Change::ResumePoint { trial: trial.id, point: None }];
+        let weights = trial.best_weights.filter(|_| trial.state == TrialState::Completed);
+        for attempt in &detail.attempts {
+            let folder = home.root().join(&attempt.directory);
+            remove_checkpoints(&folder);
+            let best = folder.join(BEST);
+            if weights.as_ref().is_none_or(|weights| home.root().join(&weights.directory) != best) {
+                remove(&best);
+            }
+        }
+        match weights {
+            Some(weights) => {
+                self.kept.push(Kept {
+                    trial: trial.id,
+                    value: weights.value,
+                    directory: weights.directory,
+                });
+            }
+            None => changes.push(Change::BestWeights { trial: trial.id, weights: None }),
+        }
+        while self.kept.len() as u64 > self.keep_best {
+            let evicted = self.kept.remove(self.worst());
+            remove(&home.root().join(&evicted.directory));
+            changes.push(Change::BestWeights { trial: evicted.trial, weights: None });
+        }
+        changes
+    }
+
+    /// Returns the place of the worst weights; of equals the later trial.
+    fn worst(&self) -> usize {
+        let mut worst = 0;
+        for (place, candidate) in self.kept.iter().enumerate().skip(1) {
+            let incumbent = &self.kept[worst];
+            let better = self.objective.improves(candidate.value, incumbent.value);
+            let equal = candidate.value == incumbent.value;
+            if (!better && !equal) || (equal && candidate.trial > incumbent.trial) {
+                worst = place;
+            }
+        }
+        worst
+    }
+}
+
+fn remove_checkpoints(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(CHECKPOINT) {
+            remove(&entry.path());
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(path = %path.display(), %error, "cannot delete"),
+    }
+}

@@ -1,0 +1,171 @@
+//! Workers as child processes, each in a process group of its own, with pipes as door bells.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{ChildStdout, Command};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::WorkerCommand;
+use crate::reactor::Exit;
+
+/// A process that no other can be mistaken for, whatever becomes of its pid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks after boot.
+    pub process_start: u64,
+    /// The kernel's boot id.
+    pub boot_id: String,
+}
+
+/// A running worker. Dropping it closes the worker's stdin: it checkpoints and leaves.
+#[derive(Debug)]
+pub struct Process {
+    /// Which process it is.
+    pub identity: Identity,
+    bell: File,
+}
+
+/// What a watched process does.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It rang: there is something in its log.
+    Ring,
+    /// It is gone.
+    Gone(Exit),
+}
+
+/// Starts a worker on its folder; `signs` hears of it, each sign made by `of`.
+///
+/// # Errors
+/// Where the program cannot be started.
+pub fn launch<T: Send + 'static>(
+    command: &WorkerCommand,
+    directory: &Path,
+    signs: UnboundedSender<T>,
+    of: impl Fn(Sign) -> T + Send + 'static,
+) -> std::io::Result<Process> {
+    let stderr = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(directory.join("stderr.log"))?;
+    let mut child = Command::new(&command.program.path)
+        .args(&command.program.arguments)
+        .arg("--directory")
+        .arg(directory)
+        .args(["--device", &command.device, "--threads", &command.threads.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        // The terminal's Ctrl-C is for the scheduler alone.
+        .process_group(0)
+        .spawn()?;
+    let pid = child.id().unwrap_or_default();
+    let (Some(stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(std::io::Error::other("the worker has no pipes"));
+    };
+    let bell = File::from(stdin.into_owned_fd()?);
+    tokio::spawn(async move {
+        while rang(&mut stdout).await {
+            if signs.send(of(Sign::Ring)).is_err() {
+                return;
+            }
+        }
+        let exit = match child.wait().await {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Unknown,
+            },
+            Err(_) => Exit::Unknown,
+        };
+        // Nobody listens any more when the session is over.
+        let _ = signs.send(of(Sign::Gone(exit)));
+    });
+    let identity =
+        Identity { pid, process_start: start_of(pid).unwrap_or_default(), boot_id: boot_id() };
+    Ok(Process { identity, bell })
+}
+
+async fn rang(stdout: &mut ChildStdout) -> bool {
+    let mut bytes = [0; 512];
+    matches!(stdout.read(&mut bytes).await, Ok(count) if count > 0)
+}
+
+impl Process {
+    /// Tells the worker that there is something in `down.log`.
+    pub fn ring(&mut self) {
+        // A worker that is gone is reported by its sign.
+        let _ = self.bell.write_all(b"\n");
+    }
+
+    /// Kills the worker at once.
+    pub fn kill(&self) {
+        self.identity.kill();
+    }
+}
+
+impl Identity {
+    /// Returns whether this very process is still there (a zombie is not).
+    pub fn is_alive(&self) -> bool {
+        self.boot_id == boot_id() && start_of(self.pid) == Some(self.process_start)
+    }
+
+    /// Kills this very process, if it is still there.
+    pub fn kill(&self) {
+        if self.is_alive() {
+            // It may end in between; the number cannot be another's within that time.
+            let _ = kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Asks a process to stop, as the first Ctrl-C does.
+///
+/// # Errors
+/// Where the process is gone, or somebody else's.
+pub fn terminate(pid: u32) -> std::io::Result<()> {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).map_err(std::io::Error::from)
+}
+
+/// Returns the kernel's boot id, or nothing where the kernel has none.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_string()
+}
+
+/// Returns the start time of a process, in clock ticks after boot; none for a zombie.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; fields are counted from its end. See proc(5).
+    let (_, after) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    match fields.first() {
+        Some(&("Z" | "X")) | None => None,
+        Some(_) => fields.get(19)?.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_pid_start_and_boot() {
+        let pid = std::process::id();
+        let own = Identity { pid, process_start: start_of(pid).unwrap(), boot_id: boot_id() };
+        assert!(own.is_alive());
+        assert!(!Identity { process_start: own.process_start + 1, ..own.clone() }.is_alive());
+        assert!(!Identity { boot_id: "another".into(), ..own }.is_alive());
+    }
+}

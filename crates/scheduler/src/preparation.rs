@@ -1,0 +1,122 @@
+//! Before the first lease: a worker validates model and data, fills the cache, and answers with facts.
+
+use std::path::Path;
+
+use converge_core::facts::Facts;
+use converge_core::problem::Problem;
+use converge_core::seed::Seed;
+use converge_core::settings::Settings;
+use converge_protocol::message::{Down, Up};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::launcher::WorkerCommand;
+use crate::launcher::local::{Process, Sign, launch};
+use crate::mailbox::Mailbox;
+
+/// Bytes of a worker's own words that an error shows.
+const LAST_WORDS: usize = 2000;
+
+/// Model and data were not found fit.
+#[derive(Debug, thiserror::Error)]
+pub enum PreparationError {
+    /// What is wrong with them.
+    #[error("model or data cannot be used")]
+    Refused(Vec<Problem>),
+    /// The worker did not start.
+    #[error("cannot start the worker `{program}`")]
+    Launch {
+        /// Its program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The worker ended without an answer.
+    #[error("the worker ended without an answer ({exit}){last_words}")]
+    Ended {
+        /// How.
+        exit: String,
+        /// The end of what it wrote to stderr.
+        last_words: String,
+    },
+    /// The worker's logs cannot be used.
+    #[error("cannot use the worker's logs in `{directory}`")]
+    Mailbox {
+        /// Its folder.
+        directory: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Stopped by the user.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Has a worker of its own prepare the cases; its folder is removed afterwards.
+///
+/// # Errors
+/// [`PreparationError`]; [`PreparationError::Refused`] holds all problems of all cases.
+pub async fn prepare(
+    command: &WorkerCommand,
+    directory: &Path,
+    cases: Vec<Settings>,
+    split_seed: Seed,
+    cache: &Path,
+    interrupted: impl Future<Output = ()>,
+) -> Result<Vec<Facts>, PreparationError> {
+    let unusable =
+        |source| PreparationError::Mailbox { directory: directory.display().to_string(), source };
+    let mut mailbox = Mailbox::create(directory).map_err(unusable)?;
+    let cache_directory = cache.display().to_string();
+    mailbox.send(&Down::Prepare { cases, split_seed, cache_directory }).map_err(unusable)?;
+    let (signs, mut heard) = unbounded_channel();
+    let mut process = launch(command, directory, signs, |sign| sign).map_err(|source| {
+        PreparationError::Launch { program: command.program.path.display().to_string(), source }
+    })?;
+    process.ring();
+    let answer = tokio::select! {
+        answer = listen(&mut mailbox, &mut heard) => answer.map_err(unusable)?,
+        () = interrupted => Err(PreparationError::Interrupted),
+    };
+    leave(process, directory);
+    answer
+}
+
+async fn listen(
+    mailbox: &mut Mailbox,
+    heard: &mut tokio::sync::mpsc::UnboundedReceiver<Sign>,
+) -> std::io::Result<Result<Vec<Facts>, PreparationError>> {
+    loop {
+        let sign = heard.recv().await;
+        for frame in mailbox.read()?.frames {
+            match frame.message {
+                Up::Prepared { facts } => return Ok(Ok(facts)),
+                Up::Refused { problems } => return Ok(Err(PreparationError::Refused(problems))),
+                _ => {}
+            }
+        }
+        let exit = match sign {
+            Some(Sign::Ring) => continue,
+            Some(Sign::Gone(exit)) => exit.text(),
+            None => "unknown".into(),
+        };
+        let last_words = last_words(mailbox.directory());
+        return Ok(Err(PreparationError::Ended { exit, last_words }));
+    }
+}
+
+/// The answer is all that was wanted; a worker that is still busy (interrupted) has nothing to save.
+fn leave(process: Process, directory: &Path) {
+    process.kill();
+    // Best effort: a folder that stays is swept up with the home.
+    let _ = std::fs::remove_dir_all(directory);
+}
+
+/// Returns the end of what a worker wrote to stderr, on lines of its own.
+pub fn last_words(directory: &Path) -> String {
+    let text = std::fs::read(directory.join("stderr.log")).unwrap_or_default();
+    let text =
+        String::from_utf8_lossy(&text[text.len().saturating_sub(LAST_WORDS)..]).trim().to_string();
+    if text.is_empty() { text } else { format!(":\n{text}") }
+}

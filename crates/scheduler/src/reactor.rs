@@ -1,0 +1,366 @@
+//! The scheduler's decisions: `step(event, now)` gives changes to store and actions to carry out.
+//!
+//! Nothing here reads a clock, touches a file or starts a process, so that simulation can drive it. All
+//! changes of a step are committed before any of its actions is carried out: a worker never hears of a
+//! lease that a crash could undo.
+
+mod attempts;
+mod trials;
+mod workers;
+
+use std::collections::BTreeMap;
+
+use converge_core::ids::{AttemptId, TrialId, WorkerId};
+use converge_core::trial::{IllegalTransition, Retries};
+use converge_protocol::frame::Frame;
+use converge_protocol::message::{Down, Up};
+use converge_store::Change;
+
+pub use trials::{Lease, ResumePoint, Trial};
+pub use workers::{Worker, WorkerState};
+
+/// Silence after which a worker that should be alive is killed. Workers beat every 15 s.
+pub const SILENCE_MS: i64 = 600_000;
+/// Workers that die in a row before their first word, after which starting more is pointless.
+const STILLBORN_MAX: u64 = 3;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A worker process was started.
+    Launched(WorkerId),
+    /// Starting a worker failed.
+    LaunchFailed(String),
+    /// Frames read from a worker's log, and the place after them.
+    Frames {
+        /// Whose.
+        worker: WorkerId,
+        /// New frames.
+        frames: Vec<Frame<Up>>,
+        /// Place in the log after them.
+        place: LogPlace,
+    },
+    /// A worker process is gone, and its log was read to its end.
+    Exited {
+        /// Which.
+        worker: WorkerId,
+        /// How.
+        exit: Exit,
+    },
+    /// The user, or the system, wants the sweep to stop: once gently, twice at once.
+    Interrupt,
+    /// Time has passed.
+    Tick,
+}
+
+/// A place in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPlace {
+    /// Bytes read.
+    pub offset: u64,
+    /// Number of the next frame.
+    pub next_seq: u64,
+    /// Torn lines met on the way there, since the last report.
+    pub torn_lines: u64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Before this scheduler could watch it.
+    Unknown,
+}
+
+/// Something to do, after the changes of the same step are committed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Start a worker process; answered by [`Event::Launched`] or [`Event::LaunchFailed`].
+    Launch,
+    /// Append to a worker's log and ring its bell.
+    Send(WorkerId, Box<Down>),
+    /// Kill a worker at once; answered by [`Event::Exited`].
+    Kill(WorkerId),
+    /// Checkpoints of the trial are no longer needed, and its place among the best is known.
+    CleanUp {
+        /// Its number within the sweep.
+        trial: u64,
+    },
+    /// Tell the user.
+    Notice(Notice),
+    /// Nothing is left to do.
+    Finish(Ending),
+}
+
+/// News for the user.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// A trial is done.
+    Completed {
+        /// Number within the sweep.
+        trial: u64,
+        /// Best value of the objective.
+        value: Option<f64>,
+    },
+    /// A trial's loss or gradients left the finite numbers.
+    Diverged {
+        /// Number within the sweep.
+        trial: u64,
+        /// Where.
+        step: u64,
+        /// What.
+        quantity: String,
+    },
+    /// An attempt failed; the trial is tried again, or not.
+    Failed {
+        /// Number within the sweep.
+        trial: u64,
+        /// Number of the attempt.
+        attempt: u64,
+        /// `class: message`.
+        failure: String,
+        /// Whether the trial is tried again.
+        retried: bool,
+    },
+    /// Workers checkpoint and stop.
+    Stopping {
+        /// Why, where it was not the user.
+        reason: Option<String>,
+    },
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Every trial is final.
+    Finished {
+        /// Trials that failed.
+        failed: u64,
+    },
+    /// Stopped before the end; `resume` goes on.
+    Interrupted {
+        /// Whether the user insisted and workers were killed.
+        at_once: bool,
+        /// Why, where it was not the user.
+        reason: Option<String>,
+    },
+}
+
+/// What a step brings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decisions {
+    /// To be committed in one transaction, before the actions.
+    pub changes: Vec<Change>,
+    /// To be carried out in order.
+    pub actions: Vec<Action>,
+}
+
+/// What the scheduler is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mode {
+    /// Leasing trials.
+    Running,
+    /// Waiting for workers to checkpoint and leave.
+    Stopping { reason: Option<String> },
+    /// Workers have been killed.
+    Killing,
+    /// Reading what the workers of a dead scheduler left behind: no lease, no launch.
+    Recovering,
+    /// The end was told.
+    Done,
+}
+
+/// The scheduler's state: trials, workers, and what it is about.
+#[derive(Debug)]
+pub struct Reactor {
+    trials: BTreeMap<TrialId, Trial>,
+    workers: BTreeMap<WorkerId, Worker>,
+    next_attempt: AttemptId,
+    retries: Retries,
+    /// Workers wanted at once.
+    target: u64,
+    launching: u64,
+    stillborn: u64,
+    mode: Mode,
+    home: String,
+    checkpoint_seconds: f64,
+}
+
+/// What a reactor needs to know from outside.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Workers at once.
+    pub workers: u64,
+    /// Retries by class of failure.
+    pub retries: Retries,
+    /// First attempt id that was never used.
+    pub next_attempt: AttemptId,
+    /// The home; absolute. The database holds paths relative to it, workers are given absolute ones.
+    pub home: String,
+    /// Least time between two checkpoints. Unit: seconds.
+    pub checkpoint_seconds: f64,
+}
+
+impl Reactor {
+    /// Starts with the trials as they are stored and no worker.
+    pub fn new(options: Options, trials: impl IntoIterator<Item = (TrialId, Trial)>) -> Self {
+        Self {
+            trials: trials.into_iter().collect(),
+            workers: BTreeMap::new(),
+            next_attempt: options.next_attempt,
+            retries: options.retries,
+            target: options.workers,
+            launching: 0,
+            stillborn: 0,
+            mode: Mode::Running,
+            home: options.home,
+            checkpoint_seconds: options.checkpoint_seconds,
+        }
+    }
+
+    /// Starts with the workers of a dead scheduler: their frames count, and open attempts end abandoned.
+    pub fn recover(
+        options: Options,
+        trials: impl IntoIterator<Item = (TrialId, Trial)>,
+        workers: impl IntoIterator<Item = (WorkerId, Worker)>,
+    ) -> Self {
+        let mut reactor = Self::new(options, trials);
+        reactor.workers = workers.into_iter().collect();
+        reactor.mode = Mode::Recovering;
+        reactor
+    }
+
+    /// Takes an event and decides. `now` is in milliseconds of any clock that only goes forward.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`]: the state contradicts itself; the session must stop and store nothing more.
+    pub fn step(&mut self, event: Event, now: i64) -> Result<Decisions, IllegalTransition> {
+        let mut decisions = Decisions::default();
+        match event {
+            Event::Launched(worker) => {
+                self.launching = self.launching.saturating_sub(1);
+                self.workers.insert(worker, Worker::starting(now));
+                // Interrupted while it was starting.
+                if self.mode != Mode::Running {
+                    self.send(worker, Down::Exit, &mut decisions);
+                }
+            }
+            Event::LaunchFailed(message) => {
+                self.launching = self.launching.saturating_sub(1);
+                self.stop(Some(format!("cannot start a worker: {message}")), &mut decisions);
+            }
+            Event::Frames { worker, frames, place } => {
+                self.take_frames(worker, frames, place, now, &mut decisions)?;
+            }
+            Event::Exited { worker, exit } => self.take_exit(worker, &exit, &mut decisions)?,
+            Event::Interrupt => self.interrupt(&mut decisions),
+            Event::Tick => self.kill_silent(now, &mut decisions)?,
+        }
+        self.lease(now, &mut decisions)?;
+        self.balance(&mut decisions);
+        self.finish(&mut decisions);
+        Ok(decisions)
+    }
+
+    /// Returns the trials, in the order of their ids.
+    pub fn trials(&self) -> impl Iterator<Item = (&TrialId, &Trial)> {
+        self.trials.iter()
+    }
+
+    /// Returns the workers.
+    pub fn workers(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        self.workers.iter()
+    }
+
+    fn send(&mut self, id: WorkerId, message: Down, decisions: &mut Decisions) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.down_seq += 1;
+        decisions.changes.push(Change::DownLogged { worker: id, next_seq: worker.down_seq });
+        decisions.actions.push(Action::Send(id, Box::new(message)));
+    }
+
+    /// Returns a path as the database holds it.
+    fn relative(&self, path: &str) -> String {
+        let below = path.strip_prefix(self.home.as_str()).map(|rest| rest.trim_start_matches('/'));
+        below.unwrap_or(path).to_string()
+    }
+
+    fn interrupt(&mut self, decisions: &mut Decisions) {
+        match self.mode {
+            Mode::Running => self.stop(None, decisions),
+            Mode::Stopping { .. } => {
+                self.mode = Mode::Killing;
+                decisions.actions.extend(self.workers.keys().copied().map(Action::Kill));
+            }
+            Mode::Killing | Mode::Recovering | Mode::Done => {}
+        }
+    }
+
+    /// Asks every worker to checkpoint and leave.
+    fn stop(&mut self, reason: Option<String>, decisions: &mut Decisions) {
+        if self.mode != Mode::Running {
+            return;
+        }
+        decisions.actions.push(Action::Notice(Notice::Stopping { reason: reason.clone() }));
+        self.mode = Mode::Stopping { reason };
+        self.dismiss(decisions);
+    }
+
+    /// Starts workers while there is more work than workers, and dismisses them when there is none left.
+    fn balance(&mut self, decisions: &mut Decisions) {
+        if self.mode != Mode::Running {
+            return;
+        }
+        let open = self.trials.values().filter(|trial| !trial.state.is_final()).count() as u64;
+        if open == 0 {
+            self.dismiss(decisions);
+            return;
+        }
+        let alive =
+            self.workers.values().filter(|worker| worker.state != WorkerState::Leaving).count()
+                as u64;
+        for _ in (alive + self.launching)..self.target.min(open) {
+            self.launching += 1;
+            decisions.actions.push(Action::Launch);
+        }
+    }
+
+    fn dismiss(&mut self, decisions: &mut Decisions) {
+        let staying: Vec<WorkerId> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| !worker.dismissed)
+            .map(|(id, _)| *id)
+            .collect();
+        for worker in staying {
+            self.send(worker, Down::Exit, decisions);
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                worker.dismissed = true;
+            }
+        }
+    }
+
+    fn finish(&mut self, decisions: &mut Decisions) {
+        if !self.workers.is_empty() || self.launching > 0 {
+            return;
+        }
+        let ending = match &self.mode {
+            Mode::Stopping { reason } => {
+                Ending::Interrupted { at_once: false, reason: reason.clone() }
+            }
+            Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
+            Mode::Running if self.trials.values().all(|trial| trial.state.is_final()) => {
+                let failed =
+                    self.trials.values().filter(|trial| trial.state.word() == "failed").count();
+                Ending::Finished { failed: failed as u64 }
+            }
+            Mode::Running | Mode::Recovering | Mode::Done => return,
+        };
+        // Interrupted after the last trial ended: the sweep is finished all the same.
+        self.mode = Mode::Done;
+        decisions.actions.push(Action::Finish(ending));
+    }
+}

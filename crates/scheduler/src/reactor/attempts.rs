@@ -1,0 +1,202 @@
+//! What workers say about their attempts, behind the fence of the attempt's number.
+
+use converge_core::failure::{Failure, FailureClass};
+use converge_core::ids::{AttemptId, WorkerId};
+use converge_core::metric::TRAIN_LOSS;
+use converge_core::trial::{AttemptEnding, IllegalTransition, TrialEvent, TrialState};
+use converge_protocol::frame::Frame;
+use converge_protocol::message::{Best, Up, Work};
+use converge_store::{BestWeights, Change};
+
+use super::{Action, Decisions, Lease, LogPlace, Mode, Notice, Reactor, ResumePoint, WorkerState};
+
+impl Reactor {
+    /// Takes frames in their order; those of an attempt that is not this worker's are counted and refused.
+    pub(super) fn take_frames(
+        &mut self,
+        worker: WorkerId,
+        frames: Vec<Frame<Up>>,
+        place: LogPlace,
+        now: i64,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.heard_at = now;
+        }
+        let mut stale = 0;
+        for frame in frames {
+            if !self.take_frame(worker, frame, decisions)? {
+                stale += 1;
+            }
+        }
+        if stale > 0 {
+            decisions.changes.push(Change::StaleFrames { worker, count: stale });
+        }
+        let LogPlace { offset, next_seq, torn_lines } = place;
+        decisions.changes.push(Change::LogRead { worker, offset, next_seq, torn_lines });
+        Ok(())
+    }
+
+    /// Returns whether the frame was accepted.
+    fn take_frame(
+        &mut self,
+        id: WorkerId,
+        frame: Frame<Up>,
+        decisions: &mut Decisions,
+    ) -> Result<bool, IllegalTransition> {
+        let Some(worker) = self.workers.get_mut(&id) else { return Ok(false) };
+        let seq = frame.seq;
+        worker.up_seq = seq;
+        match frame.message {
+            Up::Born { version, machine, .. } => {
+                self.stillborn = 0;
+                if worker.state == WorkerState::Starting {
+                    worker.state = WorkerState::Idle;
+                }
+                decisions.changes.push(Change::WorkerBorn { worker: id, version, machine });
+            }
+            Up::Bye => {
+                if matches!(worker.state, WorkerState::Idle | WorkerState::Starting) {
+                    worker.state = WorkerState::Leaving;
+                }
+            }
+            // Preparation has its own worker, and a beat only proves life.
+            Up::Beat | Up::Prepared { .. } | Up::Refused { .. } => {}
+            Up::Started { attempt, .. } => {
+                let Some(_) = lease_of(&worker.state, attempt) else { return Ok(false) };
+                decisions.changes.push(Change::Started { attempt });
+            }
+            Up::Step { attempt, step, metrics } => {
+                let WorkerState::Busy(lease) = &mut worker.state else { return Ok(false) };
+                if lease.attempt != attempt || step <= lease.step {
+                    return Ok(false);
+                }
+                lease.step = step;
+                let trial = lease.trial;
+                self.watch(trial, step, &metrics);
+                decisions.changes.push(Change::Observed { attempt, step, seq, metrics });
+            }
+            Up::Checkpoint { attempt, step, directory } => {
+                let Some(lease) = lease_of(&worker.state, attempt) else { return Ok(false) };
+                let directory = self.relative(&directory);
+                if let Some(trial) = self.trials.get_mut(&lease.trial) {
+                    trial.resume_point = Some(ResumePoint { step, directory: directory.clone() });
+                }
+                decisions.changes.push(Change::Checkpointed { attempt, step, directory, seq });
+            }
+            Up::Ended { attempt, step, ending, best, peak_memory_bytes } => {
+                let Some(lease) = lease_of(&worker.state, attempt) else { return Ok(false) };
+                // After a failure the process is replaced: its memory may be in any state.
+                worker.state = match &ending {
+                    AttemptEnding::Failed(_) => WorkerState::Leaving,
+                    _ => WorkerState::Idle,
+                };
+                self.end_attempt(lease, step, ending, seq, best, peak_memory_bytes, decisions)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps what the progress display shows.
+    fn watch(&mut self, trial: converge_core::ids::TrialId, step: u64, metrics: &[(String, f64)]) {
+        let Some(trial) = self.trials.get_mut(&trial) else { return };
+        trial.step = step;
+        let objective = match &trial.work {
+            Work::FineTune { objective, .. } | Work::Scripted { objective, .. } => objective,
+        };
+        for (name, value) in metrics {
+            if name == TRAIN_LOSS {
+                trial.loss = Some(*value);
+            }
+            if *name == objective.metric {
+                let keep = trial.value.is_some_and(|old| {
+                    objective.at == converge_core::objective::At::Best
+                        && !objective.improves(*value, old)
+                });
+                if !keep {
+                    trial.value = Some(*value);
+                }
+            }
+        }
+    }
+
+    /// Ends an attempt and moves its trial on.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one frame, and what is known without one"
+    )]
+    pub(super) fn end_attempt(
+        &mut self,
+        lease: Lease,
+        step: u64,
+        mut ending: AttemptEnding,
+        closed_seq: u64,
+        best: Option<Best>,
+        peak_memory_bytes: Option<u64>,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
+        let best = best.map(|best| BestWeights {
+            step: best.step,
+            value: best.value,
+            directory: self.relative(&best.directory),
+        });
+        let Some(trial) = self.trials.get_mut(&lease.trial) else { return Ok(()) };
+        let mut full = None;
+        if let AttemptEnding::Failed(Failure { class: FailureClass::DiskFull, message }) = &ending {
+            // Not the trial's fault, and every other trial would meet it too: the sweep stops instead.
+            full = Some(message.clone());
+            ending = AttemptEnding::Abandoned;
+        }
+        if let AttemptEnding::Failed(failure) = &ending {
+            *trial.failures.entry(failure.class).or_default() += 1;
+        }
+        let event = TrialEvent::Ended(lease.attempt, ending.clone());
+        trial.state = trial.state.next(&event, &trial.failures, &self.retries)?;
+        trial.step = step;
+        decisions.changes.push(Change::AttemptEnded {
+            attempt: lease.attempt,
+            ending: ending.clone(),
+            last_step: step,
+            closed_seq,
+            best,
+            peak_memory_bytes,
+        });
+        decisions
+            .changes
+            .push(Change::TrialState { trial: lease.trial, state: trial.state.clone() });
+        let number = trial.number;
+        let notice = match ending {
+            AttemptEnding::Completed => {
+                Some(Notice::Completed { trial: number, value: trial.value })
+            }
+            AttemptEnding::Diverged { step, quantity } => {
+                Some(Notice::Diverged { trial: number, step, quantity })
+            }
+            AttemptEnding::Failed(failure) => Some(Notice::Failed {
+                trial: number,
+                attempt: trial.attempts,
+                failure: format!("{}: {}", failure.class.word(), failure.message),
+                retried: trial.state == TrialState::Queued,
+            }),
+            AttemptEnding::Released | AttemptEnding::Abandoned => None,
+        };
+        if self.mode != Mode::Recovering {
+            decisions.actions.extend(notice.map(Action::Notice));
+        }
+        if trial.state.is_final() {
+            decisions.actions.push(Action::CleanUp { trial: number });
+        }
+        if let Some(message) = full {
+            self.stop(Some(format!("the disk is full: {message}")), decisions);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the lease if it is for this attempt.
+fn lease_of(state: &WorkerState, attempt: AttemptId) -> Option<Lease> {
+    match state {
+        WorkerState::Busy(lease) if lease.attempt == attempt => Some(*lease),
+        _ => None,
+    }
+}

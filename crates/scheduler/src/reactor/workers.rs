@@ -1,0 +1,126 @@
+//! Workers as the reactor sees them: their first word, their silence and their end.
+
+use converge_core::failure::{Failure, FailureClass};
+use converge_core::ids::WorkerId;
+use converge_core::trial::{AttemptEnding, IllegalTransition};
+use converge_store::Change;
+
+use super::{Action, Decisions, Exit, Lease, Mode, Reactor, SILENCE_MS, STILLBORN_MAX};
+
+/// A worker process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// What it is doing.
+    pub state: WorkerState,
+    /// When it was last heard, in the reactor's time.
+    pub heard_at: i64,
+    /// Whether it was told to leave.
+    pub dismissed: bool,
+    /// Number of the next frame to it.
+    pub down_seq: u64,
+    /// Number of its last frame.
+    pub up_seq: u64,
+    /// Whether it was killed for its silence.
+    pub(super) silenced: bool,
+}
+
+/// What a worker is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Not heard yet.
+    Starting,
+    /// Waits for a trial.
+    Idle,
+    /// Runs an attempt.
+    Busy(Lease),
+    /// Will be gone: it said so, or its attempt failed and the process is replaced.
+    Leaving,
+}
+
+impl Worker {
+    /// A worker that was just started.
+    pub fn starting(now: i64) -> Self {
+        let state = WorkerState::Starting;
+        Self { state, heard_at: now, dismissed: false, down_seq: 1, up_seq: 0, silenced: false }
+    }
+
+    /// A worker of a dead scheduler.
+    pub fn left_behind(lease: Option<Lease>, up_seq: u64) -> Self {
+        let state = lease.map_or(WorkerState::Leaving, WorkerState::Busy);
+        Self { state, heard_at: 0, dismissed: true, down_seq: 1, up_seq, silenced: false }
+    }
+}
+
+impl Reactor {
+    /// Kills workers that have said nothing for too long: hung, stopped, or swapped out.
+    pub(super) fn kill_silent(
+        &mut self,
+        now: i64,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
+        for (id, worker) in &mut self.workers {
+            let silent = now - worker.heard_at > SILENCE_MS;
+            if silent && worker.state != WorkerState::Idle && !worker.silenced {
+                worker.silenced = true;
+                decisions.actions.push(Action::Kill(*id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the worker, and the attempt that it left open.
+    pub(super) fn take_exit(
+        &mut self,
+        id: WorkerId,
+        exit: &Exit,
+        decisions: &mut Decisions,
+    ) -> Result<(), IllegalTransition> {
+        let Some(worker) = self.workers.remove(&id) else { return Ok(()) };
+        match worker.state {
+            WorkerState::Busy(lease) => {
+                let ending = self.ending_of(&worker, exit);
+                self.end_attempt(lease, lease.step, ending, worker.up_seq, None, None, decisions)?;
+            }
+            WorkerState::Starting if self.mode == Mode::Running => {
+                self.stillborn += 1;
+                if self.stillborn >= STILLBORN_MAX {
+                    let reason = format!(
+                        "{STILLBORN_MAX} workers in a row ended before their first word ({})",
+                        exit.text()
+                    );
+                    self.stop(Some(reason), decisions);
+                }
+            }
+            WorkerState::Starting | WorkerState::Idle | WorkerState::Leaving => {}
+        }
+        decisions.changes.push(Change::WorkerEnded { worker: id, exit: exit.text() });
+        Ok(())
+    }
+
+    /// Says whose fault it is that an attempt ended with its process.
+    fn ending_of(&self, worker: &Worker, exit: &Exit) -> AttemptEnding {
+        if worker.silenced {
+            let message = format!("no word for {} s", SILENCE_MS / 1000);
+            return AttemptEnding::Failed(Failure { class: FailureClass::Timeout, message });
+        }
+        if matches!(self.mode, Mode::Killing | Mode::Recovering) {
+            return AttemptEnding::Abandoned;
+        }
+        let message = format!("the worker ended without a word: {}", exit.text());
+        AttemptEnding::Failed(Failure { class: FailureClass::Killed, message })
+    }
+}
+
+impl Exit {
+    /// Describes the exit, for people and for the database.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Code(code) => format!("exit code {code}"),
+            Self::Signal(9) => {
+                "signal 9 (SIGKILL: by hand, or by the kernel when memory ran out)".into()
+            }
+            Self::Signal(signal) => format!("signal {signal}"),
+            Self::Unknown => "unknown".into(),
+        }
+    }
+}

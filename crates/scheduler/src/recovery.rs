@@ -1,0 +1,122 @@
+//! What the workers of a dead scheduler left behind is read to its end before anything new is leased.
+//!
+//! A worker whose scheduler dies checkpoints and leaves within seconds. It is given that time, is killed by
+//! pid, start time and boot id if it does not, and its open attempt ends abandoned: not charged to the trial.
+
+use std::time::{Duration, Instant};
+
+use converge_core::ids::SweepId;
+use converge_core::trial::IllegalTransition;
+use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
+
+use crate::clock;
+use crate::home::Home;
+use crate::launcher::local::Identity;
+use crate::mailbox::Mailbox;
+use crate::reactor::{Event, Exit, Lease, Options, Reactor, Worker};
+use crate::trials::{LoadError, definition, load};
+
+/// How long old workers may take to leave by themselves.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often they are looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Old workers cannot be dealt with.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A sweep cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The database refused what was read.
+    #[error("cannot store what the last session left behind")]
+    Store(#[from] ApplyError),
+    /// The state contradicts itself.
+    #[error("a defect in converge: {0}")]
+    Defect(#[from] IllegalTransition),
+}
+
+/// Reads the logs of all old workers to their end and closes their attempts; returns how many there were.
+///
+/// # Errors
+/// [`RecoveryError`].
+pub fn recover(home: &Home, store: &mut Store) -> Result<u64, RecoveryError> {
+    let workers = store.read().open_workers()?;
+    let identities: Vec<Identity> = workers.iter().filter_map(identity).collect();
+    let started = Instant::now();
+    while identities.iter().any(Identity::is_alive) {
+        if started.elapsed() > PATIENCE {
+            identities.iter().for_each(Identity::kill);
+        }
+        std::thread::sleep(LOOK);
+    }
+    let mut sweeps: Vec<SweepId> = workers.iter().map(|worker| worker.sweep).collect();
+    sweeps.dedup();
+    for sweep in sweeps {
+        let of_sweep: Vec<&WorkerRecord> =
+            workers.iter().filter(|worker| worker.sweep == sweep).collect();
+        recover_sweep(home, store, sweep, &of_sweep)?;
+    }
+    Ok(workers.len() as u64)
+}
+
+fn recover_sweep(
+    home: &Home,
+    store: &mut Store,
+    sweep: SweepId,
+    workers: &[&WorkerRecord],
+) -> Result<(), RecoveryError> {
+    let Some(record) = store.read().sweep(sweep)? else { return Ok(()) };
+    let sweep = definition(&record)?;
+    let trials = load(&record, &sweep, store.read())?;
+    let options = Options {
+        workers: 0,
+        retries: sweep.failure.retries.clone(),
+        next_attempt: record.next_attempt_id,
+        home: home.root().display().to_string(),
+        checkpoint_seconds: sweep.run.checkpoint_seconds,
+    };
+    let left_behind = workers.iter().map(|worker| {
+        let lease = worker.open_attempts.first().map(|attempt| Lease {
+            attempt: attempt.id,
+            trial: attempt.trial,
+            step: attempt.last_step,
+        });
+        (worker.id, Worker::left_behind(lease, worker.up_next_seq.saturating_sub(1)))
+    });
+    let mut reactor = Reactor::recover(options, trials, left_behind);
+    for worker in workers {
+        let mut events = Vec::new();
+        let directory = home.root().join(&worker.directory);
+        let mail = Mailbox::reopen(&directory, worker.up_offset, worker.up_next_seq)
+            .and_then(|mut mailbox| mailbox.read());
+        match mail {
+            Ok(mail) => events.push(Event::Frames {
+                worker: worker.id,
+                frames: mail.frames,
+                place: mail.place,
+            }),
+            // Without its log the attempt goes on from its last stored checkpoint.
+            Err(error) => {
+                tracing::warn!(directory = %directory.display(), %error, "cannot read an old worker's log")
+            }
+        }
+        events.push(Event::Exited { worker: worker.id, exit: Exit::Unknown });
+        let mut changes: Vec<Change> = Vec::new();
+        for event in events {
+            changes.extend(reactor.step(event, 0)?.changes);
+        }
+        store.apply(&changes, clock::unix_ms())?;
+    }
+    Ok(())
+}
+
+fn identity(worker: &WorkerRecord) -> Option<Identity> {
+    Some(Identity {
+        pid: worker.pid?,
+        process_start: worker.process_start?,
+        boot_id: worker.boot_id.clone()?,
+    })
+}

@@ -1,0 +1,352 @@
+//! One life of the scheduler: carries events to the reactor, its changes to the store, its actions to workers.
+//!
+//! Wakes are drained before anything is decided, so that a burst of frames from many workers becomes one
+//! transaction. The order is fixed: read logs, decide, commit, act.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use converge_core::ids::WorkerId;
+use converge_core::trial::IllegalTransition;
+use converge_protocol::message::Down;
+use converge_store::{ApplyError, Change, SessionId, Store};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::clock;
+use crate::home::Home;
+use crate::housekeeping::Housekeeping;
+use crate::launcher::WorkerCommand;
+use crate::launcher::local::{Process, Sign, launch};
+use crate::mailbox::Mailbox;
+use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor};
+
+/// How often logs are looked at without a bell, and silence is checked.
+const TICK: Duration = Duration::from_millis(500);
+/// How long workers may take to leave after an error of the scheduler's own.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// What a session tells while it runs.
+#[derive(Debug)]
+pub enum Update<'a> {
+    /// Something a user wants to know.
+    Notice(&'a Notice),
+    /// The state after a round of events.
+    Progress(&'a Reactor),
+}
+
+/// A session cannot go on. What workers have written stays in their logs, and `resume` reads it.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The database refused a batch; nothing of it is stored.
+    #[error("cannot store the sweep's progress")]
+    Store(#[source] ApplyError),
+    /// The state contradicts itself.
+    #[error("a defect in converge: {0}")]
+    Defect(#[from] IllegalTransition),
+    /// A worker's logs cannot be used.
+    #[error("cannot use the worker's logs in `{}`", directory.display())]
+    Mailbox {
+        /// Its folder.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system refused to tell about signals.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Something that wakes the session.
+enum Wake {
+    Worker(WorkerId, Sign),
+    Interrupt,
+    Tick,
+}
+
+/// A worker's logs and, while it runs, its process.
+struct Member {
+    mailbox: Mailbox,
+    process: Process,
+}
+
+/// One life of the scheduler.
+pub struct Session {
+    home: Home,
+    store: Store,
+    id: SessionId,
+    command: WorkerCommand,
+    reactor: Reactor,
+    members: BTreeMap<WorkerId, Member>,
+    housekeeping: Housekeeping,
+    signs: UnboundedSender<(WorkerId, Sign)>,
+    heard: UnboundedReceiver<(WorkerId, Sign)>,
+}
+
+impl Session {
+    /// Makes a session that has not started any worker.
+    pub fn new(
+        home: Home,
+        store: Store,
+        id: SessionId,
+        command: WorkerCommand,
+        reactor: Reactor,
+        housekeeping: Housekeeping,
+    ) -> Self {
+        let (signs, heard) = unbounded_channel();
+        Self {
+            home,
+            store,
+            id,
+            command,
+            reactor,
+            members: BTreeMap::new(),
+            housekeeping,
+            signs,
+            heard,
+        }
+    }
+
+    /// Runs until every trial is final, or until it is interrupted. Returns the store for what comes after.
+    ///
+    /// # Errors
+    /// [`SessionError`]; workers have then been given time to checkpoint and leave.
+    pub async fn run(
+        mut self,
+        interrupts: &mut Interrupts,
+        watch: &mut dyn FnMut(Update<'_>),
+    ) -> Result<(Ending, Store), SessionError> {
+        let ended = self.rounds(interrupts, watch).await;
+        if ended.is_err() {
+            self.dismiss().await;
+        }
+        ended.map(|ending| (ending, self.store))
+    }
+
+    async fn rounds(
+        &mut self,
+        interrupts: &mut Interrupts,
+        watch: &mut dyn FnMut(Update<'_>),
+    ) -> Result<Ending, SessionError> {
+        let mut ticks = tokio::time::interval(TICK);
+        let mut events = vec![Event::Tick];
+        loop {
+            if let Some(ending) = self.round(events, watch)? {
+                return Ok(ending);
+            }
+            let wake = tokio::select! {
+                sign = self.heard.recv() => sign.map_or(Wake::Tick, |(worker, sign)| Wake::Worker(worker, sign)),
+                () = interrupts.next() => Wake::Interrupt,
+                _ = ticks.tick() => Wake::Tick,
+            };
+            events = self.events(wake)?;
+        }
+    }
+
+    /// Decides on events and on those that its own actions cause; returns how the session ended, if it did.
+    fn round(
+        &mut self,
+        mut events: Vec<Event>,
+        watch: &mut dyn FnMut(Update<'_>),
+    ) -> Result<Option<Ending>, SessionError> {
+        while !events.is_empty() {
+            let mut decisions = Decisions::default();
+            for event in events.drain(..) {
+                let further = self.reactor.step(event, clock::monotonic_ms())?;
+                decisions.changes.extend(further.changes);
+                decisions.actions.extend(further.actions);
+            }
+            self.commit(&decisions.changes)?;
+            for action in decisions.actions {
+                if let Action::Finish(ending) = action {
+                    watch(Update::Progress(&self.reactor));
+                    return Ok(Some(ending));
+                }
+                events.extend(self.act(action, watch)?);
+            }
+        }
+        watch(Update::Progress(&self.reactor));
+        Ok(None)
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), SessionError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.store.apply(changes, clock::unix_ms()).map_err(SessionError::Store)
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        watch: &mut dyn FnMut(Update<'_>),
+    ) -> Result<Option<Event>, SessionError> {
+        match action {
+            Action::Launch => return self.launch().map(Some),
+            Action::Send(worker, message) => {
+                if let Down::Assign(assignment) = message.as_ref() {
+                    // After a power cut an attempt's number can be given again; what lies there is not its own.
+                    let _ = std::fs::remove_dir_all(&assignment.attempt_directory);
+                }
+                if let Some(member) = self.members.get_mut(&worker) {
+                    member
+                        .mailbox
+                        .send(&message)
+                        .map_err(|source| unusable(&member.mailbox, source))?;
+                    member.process.ring();
+                }
+            }
+            Action::Kill(worker) => {
+                if let Some(member) = self.members.get(&worker) {
+                    member.process.kill();
+                }
+            }
+            Action::CleanUp { trial } => {
+                let changes = self.housekeeping.clean_up(&self.home, &self.store, trial);
+                self.commit(&changes)?;
+            }
+            Action::Notice(notice) => watch(Update::Notice(&notice)),
+            Action::Finish(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Starts a worker: its row first, so that no process runs that the database does not know.
+    fn launch(&mut self) -> Result<Event, SessionError> {
+        let place = |worker: WorkerId| format!("workers/{worker}");
+        let made = self.store.new_worker(self.id, &self.command.device, place, clock::unix_ms());
+        let worker = match made {
+            Ok(worker) => worker,
+            Err(error) => return Ok(Event::LaunchFailed(error.to_string())),
+        };
+        let directory = self.home.root().join(place(worker));
+        let signs = self.signs.clone();
+        let started = Mailbox::create(&directory).and_then(|mailbox| {
+            let of = move |sign| (worker, sign);
+            Ok((mailbox, launch(&self.command, &directory, signs, of)?))
+        });
+        let (mailbox, process) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.commit(&[Change::WorkerEnded {
+                    worker,
+                    exit: format!("not started: {error}"),
+                }])?;
+                let program = self.command.program.path.display();
+                return Ok(Event::LaunchFailed(format!("`{program}`: {error}")));
+            }
+        };
+        let identity = process.identity.clone();
+        self.members.insert(worker, Member { mailbox, process });
+        self.commit(&[Change::WorkerSpawned {
+            worker,
+            pid: identity.pid,
+            process_start: identity.process_start,
+            boot_id: identity.boot_id,
+        }])?;
+        Ok(Event::Launched(worker))
+    }
+
+    /// Turns a wake, and all that have come meanwhile, into events; each worker's log is read once.
+    fn events(&mut self, wake: Wake) -> Result<Vec<Event>, SessionError> {
+        let (mut rung, mut gone, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        match wake {
+            Wake::Worker(worker, sign) => sort_sign(worker, sign, &mut rung, &mut gone),
+            Wake::Interrupt => events.push(Event::Interrupt),
+            Wake::Tick => {
+                rung.extend(self.members.keys().copied());
+                events.push(Event::Tick);
+            }
+        }
+        while let Ok((worker, sign)) = self.heard.try_recv() {
+            sort_sign(worker, sign, &mut rung, &mut gone);
+        }
+        rung.sort_unstable();
+        rung.dedup();
+        for worker in rung {
+            events.extend(self.read(worker)?);
+        }
+        // A process that is gone has written all that it ever will, and that has just been read.
+        for (worker, exit) in gone {
+            self.members.remove(&worker);
+            events.push(Event::Exited { worker, exit });
+        }
+        Ok(events)
+    }
+
+    fn read(&mut self, worker: WorkerId) -> Result<Option<Event>, SessionError> {
+        let Some(member) = self.members.get_mut(&worker) else { return Ok(None) };
+        let mail = member.mailbox.read().map_err(|source| unusable(&member.mailbox, source))?;
+        if let Some(hold) = mail.hold {
+            // On a local disk nothing is "not visible yet": the log is damaged, and with it the attempt.
+            tracing::error!(%worker, %hold, "the worker's log cannot be read further; killing it");
+            member.process.kill();
+        }
+        if mail.frames.is_empty() && mail.place.torn_lines == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Event::Frames { worker, frames: mail.frames, place: mail.place }))
+    }
+
+    /// After an error: closing their stdin makes the workers checkpoint and leave.
+    async fn dismiss(&mut self) {
+        let mut identities: Vec<_> = std::mem::take(&mut self.members)
+            .into_values()
+            .map(|member| member.process.identity)
+            .collect();
+        let patience = tokio::time::Instant::now() + LEAVE;
+        while !identities.is_empty() && tokio::time::Instant::now() < patience {
+            let waited = tokio::time::timeout_at(patience, self.heard.recv()).await;
+            if matches!(waited, Ok(Some((_, Sign::Gone(_))))) {
+                identities.retain(|identity| identity.is_alive());
+            }
+        }
+        identities.iter().for_each(|identity| identity.kill());
+    }
+}
+
+fn sort_sign(
+    worker: WorkerId,
+    sign: Sign,
+    rung: &mut Vec<WorkerId>,
+    gone: &mut Vec<(WorkerId, Exit)>,
+) {
+    rung.push(worker);
+    if let Sign::Gone(exit) = sign {
+        gone.push((worker, exit));
+    }
+}
+
+fn unusable(mailbox: &Mailbox, source: std::io::Error) -> SessionError {
+    SessionError::Mailbox { directory: mailbox.directory().to_path_buf(), source }
+}
+
+/// Ctrl-C, and the two signals that mean the same.
+pub struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    /// Starts listening; from now on these signals no longer end the process.
+    ///
+    /// # Errors
+    /// [`SessionError::Signals`].
+    pub fn listen() -> Result<Self, SessionError> {
+        let listen = |kind| signal(kind).map_err(SessionError::Signals);
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A sweep as it is stored, turned into the reactor's trials.
+
+use converge_core::ids::TrialId;
+use converge_core::seed::TrialSeeds;
+use converge_core::sweep::Sweep;
+use converge_core::trial::TrialState;
+use converge_protocol::message::Work;
+use converge_store::{QueryError, Reader, SweepRecord};
+
+use crate::reactor::{ResumePoint, Trial};
+
+/// Device on which the scripted trainer stands in for training.
+pub const SCRIPTED: &str = "scripted";
+
+/// A stored sweep cannot be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its definition is not what this version writes.
+    #[error("the stored definition of sweep `{name}` is not readable")]
+    Definition {
+        /// The sweep.
+        name: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// Returns the sweep that a record holds.
+///
+/// # Errors
+/// [`LoadError::Definition`].
+pub fn definition(record: &SweepRecord) -> Result<Sweep, LoadError> {
+    serde_json::from_str(&record.definition)
+        .map_err(|source| LoadError::Definition { name: record.name.clone(), source })
+}
+
+/// Returns the trials of a sweep as they stand.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn load(
+    record: &SweepRecord,
+    sweep: &Sweep,
+    reader: &Reader,
+) -> Result<Vec<(TrialId, Trial)>, LoadError> {
+    let scripted = sweep.run.device == SCRIPTED;
+    let mut trials = Vec::with_capacity(record.trials.len());
+    for stored in &record.trials {
+        let settings = match &stored.state {
+            // A final trial is never leased again.
+            state if state.is_final() => sweep.settings.clone(),
+            _ => reader
+                .settings(stored.id)?
+                .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
+        };
+        let objective = sweep.objective.clone();
+        let facts =
+            usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));
+        let work = if scripted {
+            Work::Scripted { script: sweep.script_of(&stored.configuration), settings, objective }
+        } else {
+            Work::FineTune {
+                settings,
+                seeds: TrialSeeds::new(sweep.seed, stored.replicate),
+                objective,
+                expected_hashes: facts
+                    .map(|facts| facts.content_hashes.clone())
+                    .unwrap_or_default(),
+            }
+        };
+        let total_steps = match &work {
+            Work::Scripted { script, .. } => script.steps,
+            Work::FineTune { .. } => stored.total_steps,
+        };
+        let step = match &stored.state {
+            TrialState::Queued => stored.resume.as_ref().map_or(0, |point| point.step),
+            _ => stored.last_step.unwrap_or(0),
+        };
+        trials.push((
+            stored.id,
+            Trial {
+                number: stored.number,
+                state: stored.state.clone(),
+                attempts: stored.attempts,
+                failures: stored.failures.clone(),
+                resume_point: stored
+                    .resume
+                    .clone()
+                    .map(|point| ResumePoint { step: point.step, directory: point.directory }),
+                work,
+                total_steps,
+                step,
+                loss: None,
+                value: stored.objective.as_ref().map(|objective| objective.value),
+            },
+        ));
+    }
+    Ok(trials)
+}
