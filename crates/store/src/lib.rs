@@ -56,8 +56,9 @@
 //!
 //! # Performance
 //!
-//! `examples/ingest.rs` measures. On two busy cores: about 400,000 observations a second in batches of 20 steps,
-//! 2,000 batches a second where each has one, 25 bytes an observation. Opening for reading takes under a millisecond.
+//! `examples/ingest.rs` measures. On two cores shared with other builds: 500,000 to 600,000 observations a second in
+//! batches of 400 steps, 100,000 to 550,000 in batches of 20, 2,000 batches a second where each has one step; 25 bytes
+//! an observation. Opening for reading takes about a millisecond.
 //! Statements are compiled once; names of metrics and open attempts are remembered between batches, and
 //! forgotten when one is rolled back. Last steps and extremes are written once per batch. A curve costs a pass over
 //! all metrics of its trial.
