@@ -94,7 +94,9 @@ CREATE TABLE trials (
     CHECK ((resume_step IS NULL) = (resume_directory IS NULL))
 ) STRICT;
 
-CREATE INDEX trials_by_state ON trials (sweep, state, objective_value);
+CREATE INDEX trials_by_state ON trials (sweep, state);
+
+CREATE INDEX trials_ranked ON trials (sweep, fingerprint, state, objective_value, number);
 
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,

@@ -161,8 +161,11 @@ CREATE TABLE trials (
     CHECK ((resume_step IS NULL) = (resume_directory IS NULL))
 ) STRICT;
 
--- Counts by state, and best values, without reading the trials themselves.
-CREATE INDEX trials_by_state ON trials (sweep, state, objective_value);
+-- Counts by state, without reading the trials themselves.
+CREATE INDEX trials_by_state ON trials (sweep, state);
+
+-- What best_configuration reads, likewise.
+CREATE INDEX trials_ranked ON trials (sweep, fingerprint, state, objective_value, number);
 
 -- One process life of a trial. Its id is the fence: an attempt that has ended takes no more rows.
 CREATE TABLE attempts (

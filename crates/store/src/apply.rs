@@ -1,6 +1,8 @@
 //! A batch of changes as one transaction: all of them hold afterwards, or none.
 
 mod attempt;
+#[cfg(test)]
+mod interrupted;
 mod trial;
 mod worker;
 

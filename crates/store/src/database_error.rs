@@ -83,3 +83,38 @@ pub(crate) fn unreadable(
     let cause = format!("column `{column}`: {}", cause.into());
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, cause.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_of_sqlite_is_sorted_by_what_can_be_done() {
+        let codes = [
+            (13, "DiskFull"),
+            (4874, "DiskFull"),
+            (10, "Io"),
+            (778, "Io"),
+            (8, "ReadOnly"),
+            (1032, "ReadOnly"),
+            (5, "Busy"),
+            (6, "Busy"),
+            (517, "Busy"),
+            (11, "Corrupt"),
+            (26, "Corrupt"),
+            (14, "CannotOpen"),
+            (3, "CannotOpen"),
+            (19, "Constraint"),
+            (1555, "Constraint"),
+            (9, "Other"),
+            (21, "Other"),
+        ];
+        for (code, variant) in codes {
+            let failure = rusqlite::ffi::Error::new(code);
+            let error = DatabaseError::of(rusqlite::Error::SqliteFailure(failure, None));
+            assert!(format!("{error:?}").starts_with(variant), "{code}: {error:?}");
+            assert_eq!(error.is_disk_full(), variant == "DiskFull");
+            assert_eq!(error.is_busy(), variant == "Busy");
+        }
+    }
+}

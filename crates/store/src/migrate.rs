@@ -105,3 +105,96 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::home::{Home, dump, query};
+    use crate::store::Store;
+
+    /// The next version, as a test imagines it.
+    const ADDITION: &str = "CREATE TABLE findings (trial INTEGER) STRICT; \
+                            ALTER TABLE workers ADD COLUMN note TEXT;";
+
+    fn upgrade(path: &Path, addition: &str) -> rusqlite::Result<()> {
+        let mut connection = connection::open_writer(path)?;
+        migrate_with(&mut connection, path, &[MIGRATIONS[0], MIGRATIONS[1], addition])
+    }
+
+    #[test]
+    fn an_upgrade_keeps_all_rows_and_leaves_a_copy_of_the_old_file() {
+        let mut home = Home::new(2);
+        home.complete(1, &[0.5, 0.75]);
+        let path = home.path();
+        let old = dump(&path);
+        upgrade(&path, ADDITION).unwrap();
+        assert_eq!(query(&path, "PRAGMA user_version"), ["3"]);
+        assert_eq!(query(&path, "SELECT count(*) FROM findings"), ["0"]);
+        assert_eq!(query(&path, "SELECT value FROM curves"), ["0.5", "0.75"]);
+        assert_eq!(query(&path, "SELECT name FROM trials_wide"), ["f1", "f2"]);
+
+        let copy = home.directory.path().join("sweeps.db.v2");
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(dump(&copy), old);
+        assert_eq!(query(&copy, "PRAGMA user_version"), ["2"]);
+        drop(Store::create_or_open(&copy).unwrap());
+        assert!(!home.directory.path().join("sweeps.db.v2.part").exists());
+    }
+
+    #[test]
+    fn an_upgrade_that_fails_leaves_the_old_database_and_can_be_tried_again() {
+        let mut home = Home::new(1);
+        home.complete(1, &[0.5]);
+        let path = home.path();
+        let old = dump(&path);
+        for broken in
+            ["CREATE TABLE trials (id)", "DROP TABLE sessions; SELECT", "DELETE FROM trials"]
+        {
+            let addition = format!("{ADDITION} {broken};");
+            upgrade(&path, &addition).unwrap_err();
+            assert_eq!(dump(&path), old, "{broken}");
+            assert_eq!(query(&path, "PRAGMA user_version"), ["2"]);
+        }
+        upgrade(&path, ADDITION).unwrap();
+        assert_eq!(query(&path, "PRAGMA user_version"), ["3"]);
+    }
+
+    #[test]
+    fn a_creation_is_whole_or_not_there_wherever_it_is_interrupted() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut interrupted = 0;
+        let mut created = false;
+        for instructions in (1..50_000).step_by(23) {
+            let path = directory.path().join(format!("{instructions}.db"));
+            let mut done = 0;
+            let whole = {
+                connection::create_private(&path).unwrap();
+                let mut connection = connection::open_writer(&path).unwrap();
+                connection::set_writer_pragmas(&connection).unwrap();
+                connection
+                    .progress_handler(
+                        1,
+                        Some(move || {
+                            done += 1;
+                            done == instructions
+                        }),
+                    )
+                    .unwrap();
+                migrate(&mut connection, &path).is_ok()
+            };
+            let connection = connection::open_writer(&path).unwrap();
+            if whole {
+                assert_eq!(found(&connection), Ok(Found::Ours(VERSION)));
+                created = true;
+                break;
+            }
+            interrupted += 1;
+            assert_eq!(found(&connection), Ok(Found::Empty), "after {instructions} instructions");
+            drop(connection);
+            drop(Store::create_or_open(&path).unwrap());
+        }
+        assert!(created && interrupted > 20, "{interrupted} interruptions");
+    }
+}

@@ -14,7 +14,7 @@ use crate::reader::Reader;
 #[derive(Debug)]
 pub struct Store {
     /// The same connection reads, so that reading sees what was just written.
-    reader: Reader,
+    pub(crate) reader: Reader,
     pub(crate) cache: Cache,
 }
 
@@ -133,9 +133,13 @@ impl Store {
         &mut self,
         write: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.leave_transaction()?;
         self.connection().pragma_update(None, "synchronous", "FULL")?;
         let done = self.transaction(|connection, _| write(connection));
-        self.connection().pragma_update(None, "synchronous", "NORMAL")?;
+        // It was committed or it was not; that the next ones are synced too would only be slow.
+        if let Err(error) = self.connection().pragma_update(None, "synchronous", "NORMAL") {
+            tracing::warn!(%error, "cannot go back to unsynced transactions");
+        }
         done
     }
 
@@ -157,5 +161,13 @@ impl Store {
             self.cache = Cache::default();
         }
         done
+    }
+
+    /// Takes back what an error in a `BEGIN` or `ROLLBACK` has left open: it must not go in with what follows.
+    fn leave_transaction(&self) -> rusqlite::Result<()> {
+        if self.connection().is_autocommit() {
+            return Ok(());
+        }
+        self.connection().execute_batch("ROLLBACK")
     }
 }

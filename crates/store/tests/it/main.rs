@@ -1,5 +1,7 @@
 //! The store as its callers see it, on real files; and the database as SQLite sees it.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests too")]
+
 mod apply;
 mod durability;
 mod filesystems;

