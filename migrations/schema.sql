@@ -336,6 +336,27 @@ ranked AS (
         ) AS place
     FROM configurations
     JOIN sweeps ON sweeps.id = configurations.sweep
+),
+replicates AS (
+    SELECT
+        trials.sweep,
+        trials.fingerprint,
+        trials.number,
+        trials.configuration,
+        trials.objective_step,
+        trials.best_weights_directory,
+        row_number() OVER (
+            PARTITION BY trials.sweep, trials.fingerprint
+            ORDER BY
+                CASE sweeps.objective_goal
+                    WHEN 'maximize' THEN -trials.objective_value
+                    ELSE trials.objective_value
+                END,
+                trials.number
+        ) AS place
+    FROM trials
+    JOIN sweeps ON sweeps.id = trials.sweep
+    WHERE trials.state = 'completed'
 )
 SELECT
     sweeps.name AS sweep,
@@ -364,20 +385,10 @@ SELECT
     best.best_weights_directory AS best_weights_directory
 FROM ranked
 JOIN sweeps ON sweeps.id = ranked.sweep
-JOIN trials AS best ON best.id = (
-    SELECT trials.id
-    FROM trials
-    WHERE trials.sweep = ranked.sweep
-        AND trials.fingerprint = ranked.fingerprint
-        AND trials.state = 'completed'
-    ORDER BY
-        CASE sweeps.objective_goal
-            WHEN 'maximize' THEN -trials.objective_value
-            ELSE trials.objective_value
-        END,
-        trials.number
-    LIMIT 1
-)
+JOIN replicates AS best
+    ON best.sweep = ranked.sweep
+    AND best.fingerprint = ranked.fingerprint
+    AND best.place = 1
 WHERE ranked.place = 1;
 
 -- For people: a row per trial, a column per parameter. Here without any; the store adds them.

@@ -95,7 +95,7 @@ fn model_sweep(sandbox: &Sandbox) {
         .replace("preset = \"tiny\"", "path = \"model\"")
         .replace("data.tsv", "sweeps/smoke.tsv");
     sandbox.write("m.toml", text);
-    let goldens = repository().join("crates/bert/tests/goldens");
+    let goldens = repository().join("crates/bert/tests/goldens/tiny");
     for (from, to) in [("config.json", "config.json"), ("model.safetensors", "model.safetensors")] {
         sandbox.write(&format!("model/{to}"), std::fs::read(goldens.join(from)).unwrap());
     }
@@ -136,9 +136,9 @@ fn a_model_folder_without_sound_weights_is_refused() {
     let config = sandbox.path().join("model/config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     let mut wrong: serde_json::Value = serde_json::from_str(&text).unwrap();
-    wrong["intermediate_size"] = 48.into();
+    wrong["intermediate_size"] = 56.into();
     std::fs::write(&config, wrong.to_string()).unwrap();
-    refused(&sandbox, "m.toml", &["48", "intermediate"]);
+    refused(&sandbox, "m.toml", &["56", "intermediate"]);
 
     std::fs::write(&config, "{").unwrap();
     refused(&sandbox, "m.toml", &["config.json"]);
@@ -178,7 +178,11 @@ fn data_that_changed_since_is_refused_on_resume() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}one more line\tnegative\n")).unwrap();
     let resumed = sandbox.converge(&["resume"]).expect_code(2);
-    assert!(resumed.stderr.contains("train is not what sweep `smoke` was started with"), "{}", resumed.stderr);
+    assert!(
+        resumed.stderr.contains("train is not what sweep `smoke` was started with"),
+        "{}",
+        resumed.stderr
+    );
 }
 
 #[test]

