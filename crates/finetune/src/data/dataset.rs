@@ -45,6 +45,14 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
+    /// Returns all examples of a file whose labels are the classes.
+    #[cfg(test)]
+    pub(crate) fn all(file: FileTokens) -> Self {
+        let places = (0..file.examples.len()).collect();
+        let classes = (0..file.labels.len() as u32).collect();
+        Self { file: Arc::new(file), places, classes }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -440,6 +448,3 @@ fn resolve_max_length(
         MaxLength::Tokens(tokens) => Ok(tokens as usize),
     }
 }
-
-#[cfg(test)]
-mod tests;
