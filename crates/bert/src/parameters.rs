@@ -67,13 +67,12 @@ impl Parameter {
 
     fn reordered(&self, values: Vec<f32>, from: Vec<usize>) -> Vec<f32> {
         assert_eq!(values.len(), self.elements(), "`{}` holds another number of values", self.name);
-        match (self.transposed, from.as_slice()) {
-            (true, &[rows, columns]) => (0..columns)
-                .flat_map(|column| (0..rows).map(move |row| (row, column)))
-                .map(|(row, column)| values[row * columns + column])
-                .collect(),
-            _ => values,
+        let (true, &[_, columns]) = (self.transposed, from.as_slice()) else { return values };
+        let mut reordered = Vec::with_capacity(values.len());
+        for column in 0..columns {
+            reordered.extend(values[column..].iter().step_by(columns));
         }
+        reordered
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device, TensorData};
+use burn::tensor::{Device, bf16, f16};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
@@ -123,7 +123,9 @@ pub fn save(model: &BertClassifier, writer: &mut impl Write) -> Result<(), SaveE
     model.visit_parameters(|parameter, tensor| {
         if result.is_ok() {
             let values = parameter.to_checkpoint_layout(parameters::values(tensor));
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let mut bytes = vec![0; values.len() * size_of::<f32>()];
+            let chunks = bytes.as_chunks_mut().0;
+            chunks.iter_mut().zip(values).for_each(|(chunk, value)| *chunk = value.to_le_bytes());
             result = write(&bytes);
         }
     });
@@ -200,7 +202,7 @@ impl<'a> Plan<'a> {
         if found.view.shape() != expected {
             let found = found.view.shape().to_vec();
             self.problems.push(TensorProblem::Shape { name, expected, found });
-        } else if float_type(found.view.dtype()).is_none() {
+        } else if !is_supported(found.view.dtype()) {
             let found = format!("{:?}", found.view.dtype());
             self.problems.push(TensorProblem::Type { name, found });
         } else {
@@ -265,26 +267,21 @@ fn reason_to_ignore(canonical: &str, config: &BertConfig) -> String {
     reason.to_owned()
 }
 
-fn float_type(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        _ => None,
-    }
+fn is_supported(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
 }
 
+/// Reads values as they lie in the file: little-endian, and not necessarily aligned.
 fn read_values(view: &TensorView) -> Vec<f32> {
-    let dtype = float_type(view.dtype()).expect("the plan holds only float tensors");
-    if dtype == DType::F32 {
-        let bytes = view.data().as_chunks::<4>().0;
-        return bytes.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let halves = view.data().as_chunks::<2>().0.iter();
+    match view.dtype() {
+        Dtype::F32 => {
+            view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        }
+        Dtype::F16 => halves.map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+        Dtype::BF16 => halves.map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
+        other => unreachable!("the plan holds no tensor of type {other:?}"),
     }
-    let elements = view.shape().iter().product::<usize>();
-    TensorData::from_bytes_vec(view.data().to_vec(), [elements], dtype)
-        .convert::<f32>()
-        .try_into_vec()
-        .expect("a float tensor reads as f32")
 }
 
 /// Why no model could be made of a file.
