@@ -322,6 +322,3 @@ fn remove_if_there(directory: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

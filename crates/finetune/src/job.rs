@@ -148,3 +148,20 @@ impl FineTuneError {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_class_of_its_own() {
+        let class = |code: i32| {
+            let error = std::io::Error::from_raw_os_error(code);
+            FineTuneError::io("write", Path::new("x"), error).class()
+        };
+        const EACCES: i32 = 13;
+        const ENOSPC: i32 = 28;
+        assert_eq!(class(ENOSPC), FailureClass::DiskFull);
+        assert_eq!(class(EACCES), FailureClass::Data);
+    }
+}

@@ -268,4 +268,6 @@ impl Adam {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

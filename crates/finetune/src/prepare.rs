@@ -57,6 +57,7 @@ pub fn prepare(request: &PrepareRequest) -> Result<Vec<Facts>, Vec<Problem>> {
             Err(found) => add(found),
         }
     }
+    add(std::mem::take(&mut preparation.loader.unwritable));
     if problems.is_empty() { Ok(facts) } else { Err(problems) }
 }
 
@@ -164,6 +165,12 @@ pub(crate) fn settings_problems(
         if weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) {
             problems.push(Problem::new("train.class_weights", "must be positive numbers"));
         }
+    }
+    let token_types = source.config.type_vocab_size;
+    let largest = source.encoder.largest_token_type(dataset.train.file.has_pairs);
+    if largest as usize >= token_types {
+        let message = format!("has {token_types} token types, the sequences need {}", largest + 1);
+        problems.push(Problem::new("model", message).hint("leave out `text_pair`"));
     }
     let layers = settings.model.layers.unwrap_or(source.config.num_hidden_layers as u64);
     if let Freeze::Layers(frozen) = settings.train.freeze

@@ -45,6 +45,14 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
+    /// Returns all examples of a file whose labels are the classes.
+    #[cfg(test)]
+    pub(crate) fn all(file: FileTokens) -> Self {
+        let places = (0..file.examples.len()).collect();
+        let classes = (0..file.labels.len() as u32).collect();
+        Self { file: Arc::new(file), places, classes }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -112,6 +120,8 @@ pub(crate) struct Loader {
     hashes: BTreeMap<PathBuf, String>,
     /// By the name of the file in the cache.
     tokens: BTreeMap<PathBuf, Arc<FileTokens>>,
+    /// Files that the cache would not take: trials can do without, but each tokenises again.
+    pub(crate) unwritable: Vec<Problem>,
 }
 
 impl Loader {
@@ -120,6 +130,7 @@ impl Loader {
             cache_directory: cache_directory.to_owned(),
             hashes: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            unwritable: Vec::new(),
         }
     }
 
@@ -184,10 +195,11 @@ impl Loader {
             .encoder
             .encode(&rows, longest)
             .map_err(|error| vec![Problem::new(place, error.to_string())])?;
-        cache::write(cached, &file).map_err(|error| {
+        if let Err(error) = cache::write(cached, &file) {
+            tracing::warn!(path = %cached.display(), %error, "cannot write the token cache");
             let message = format!("cannot be written: {error}");
-            vec![Problem::new(cached.to_string_lossy(), message)]
-        })?;
+            self.unwritable.push(Problem::new(cached.to_string_lossy(), message));
+        }
         Ok(file)
     }
 }
@@ -440,6 +452,3 @@ fn resolve_max_length(
         MaxLength::Tokens(tokens) => Ok(tokens as usize),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -114,6 +114,12 @@ impl TextEncoder {
         self.template(pairs).special_tokens()
     }
 
+    /// Returns the largest token type of a sequence.
+    pub(crate) fn largest_token_type(&self, pairs: bool) -> u32 {
+        let types = self.template(pairs).pieces.iter().map(|piece| piece.token_type);
+        types.max().unwrap_or(0)
+    }
+
     fn template(&self, pairs: bool) -> &Template {
         if pairs { &self.pair } else { &self.single }
     }

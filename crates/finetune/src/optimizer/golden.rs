@@ -1,0 +1,127 @@
+//! Twenty steps of a small model against PyTorch: loss, clipping, schedule and AdamW together.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use converge_bert::{BertClassifier, BertConfig, BertInput, ClassifierOptions, weights};
+use converge_core::settings::TrainSettings;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Optimizer, Update};
+use crate::gradients::{Gradients, floats};
+use crate::loss::Loss;
+use crate::schedule::LearningRate;
+
+/// What is used of `golden.json`; scripts/reference/README.md describes all of it.
+#[derive(Deserialize)]
+struct Golden {
+    optimizer: Settings,
+    trajectory: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    learning_rate: f64,
+    beta_1: f64,
+    beta_2: f64,
+    epsilon: f64,
+    weight_decay: f64,
+    max_grad_norm: f64,
+    warmup_steps: u64,
+    steps: u64,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    token_ids: Vec<Vec<i64>>,
+    token_type_ids: Vec<Vec<i64>>,
+    attention_mask: Vec<Vec<i64>>,
+    labels: Vec<usize>,
+    learning_rate: f64,
+    loss: f64,
+    gradient_norm: f64,
+}
+
+fn goldens() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bert/tests/goldens/tiny")
+}
+
+fn load(name: &str, device: &Device) -> BertClassifier {
+    let config = std::fs::read_to_string(goldens().join("config.json")).unwrap();
+    let config = BertConfig::from_json(&config).unwrap();
+    let options = ClassifierOptions::new(3);
+    weights::load_file(&goldens().join(name), &config, &options, 0, device).unwrap().0
+}
+
+fn train_settings(settings: &Settings) -> TrainSettings {
+    serde_json::from_value(json!({
+        "learning_rate": settings.learning_rate, "batch_size": 4, "epochs": 1, "max_steps": null,
+        "optimizer": "adamw", "momentum": 0.0, "beta1": settings.beta_1, "beta2": settings.beta_2,
+        "epsilon": settings.epsilon, "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm, "schedule": "linear", "warmup_ratio": 0.0,
+        "warmup_steps": settings.warmup_steps, "max_length": "auto", "evaluations_per_epoch": 4,
+        "dropout": null, "hidden_dropout": null, "attention_dropout": null,
+        "classifier_dropout": null, "label_smoothing": 0.0, "gradient_accumulation": 1,
+        "freeze": "none", "head_learning_rate_multiplier": 1.0, "class_weights": "none",
+        "pooling": "cls",
+    }))
+    .unwrap()
+}
+
+fn input(step: &Step, device: &Device) -> BertInput {
+    let tensor = |rows: &[Vec<i64>]| {
+        let shape = [rows.len(), rows[0].len()];
+        Tensor::<2, Int>::from_data(TensorData::new(rows.concat(), shape), device)
+    };
+    BertInput {
+        token_ids: tensor(&step.token_ids),
+        token_type_ids: tensor(&step.token_type_ids),
+        attention_mask: tensor(&step.attention_mask),
+    }
+}
+
+#[test]
+fn twenty_steps_are_those_of_pytorch() {
+    let text = std::fs::read_to_string(goldens().join("golden.json")).unwrap();
+    let golden: Golden = serde_json::from_str(&text).unwrap();
+    let train = train_settings(&golden.optimizer);
+    let device = Device::flex();
+    let autodiff = device.clone().autodiff();
+    let mut model = load("model.safetensors", &autodiff);
+    let mut optimizer = Optimizer::new(&train, model.parameters(), |_| true);
+    let rate = LearningRate::new(&train, golden.optimizer.steps);
+    let loss = Loss::new(&train, &[1, 1, 1]);
+
+    for (update, step) in (0..).zip(&golden.trajectory) {
+        let learning_rate = rate.at(update);
+        assert!((learning_rate - step.learning_rate).abs() < 1e-11);
+        let logits = model.forward(input(step, &autodiff));
+        let divisor = loss.divisor(&step.labels);
+        let part = loss.part(logits, &step.labels, divisor, &autodiff);
+        let found = f64::from(floats(&part.clone().into_data())[0]);
+        assert!((found - step.loss).abs() < 1e-4, "loss {found} at {update}");
+        let mut gradients = Gradients::default();
+        gradients.add_from(&model, part);
+        let norms = gradients.norms(&model);
+        let difference = (norms.global - step.gradient_norm).abs();
+        assert!(difference < 1e-4 * step.gradient_norm, "norm {} at {update}", norms.global);
+        let gradient_factor = norms.clip_factor(train.max_grad_norm);
+        let update = Update { number: update + 1, learning_rate, gradient_factor };
+        model = optimizer.update(model, &gradients, update);
+    }
+
+    let expected = load("trained.safetensors", &device);
+    let mut values = Vec::new();
+    expected.visit_parameters(|_, tensor| values.push(tensor.into_data()));
+    model.visit_parameters(|parameter, tensor| {
+        // Its gradient is zero but for rounding, which Adam makes steps of.
+        if parameter.name.ends_with("attention.self.key.bias") {
+            return;
+        }
+        let found = tensor.into_data();
+        let pairs = floats(&found).iter().zip(floats(&values[parameter.index]));
+        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest <= 1e-4, "{} differs by {largest}", parameter.name);
+    });
+}

@@ -1,0 +1,158 @@
+//! Toy data and complete settings.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use converge_core::objective::{At, Goal, Objective};
+use converge_core::seed::{Seed, TrialSeeds};
+use converge_core::settings::{
+    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
+    Schedule, Settings, TrainSettings,
+};
+use converge_finetune::{Control, Job, Observer, PrepareRequest};
+
+/// Writes a table of texts that a few words give away, and returns its path.
+pub(crate) fn write_toy(directory: &Path, name: &str, rows: usize) -> String {
+    let signs = [["awful", "boring", "dull"], ["great", "lovely", "superb"]];
+    let fillers = ["the", "film", "was", "a", "plot", "and", "actor", "scene", "with", "of"];
+    let mut text = String::from("text\tlabel\n");
+    let mut draw = 0;
+    let mut below = |bound: usize| {
+        draw += 1;
+        (Seed(11).stream("toy", draw).0 % bound as u64) as usize
+    };
+    for row in 0..rows {
+        let class = row % 2;
+        let mut words: Vec<&str> = (0..3 + below(9)).map(|_| fillers[below(10)]).collect();
+        words.insert(below(words.len()), signs[class][below(3)]);
+        text += &format!("{}\t{}\n", words.join(" "), ["neg", "pos"][class]);
+    }
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+/// Returns settings for the preset on a file, with dropout.
+pub(crate) fn settings(train: &str) -> Settings {
+    Settings {
+        train: TrainSettings {
+            learning_rate: 3e-3,
+            batch_size: 8,
+            epochs: 2,
+            max_steps: None,
+            optimizer: Optimizer::AdamW,
+            momentum: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            schedule: Schedule::Linear,
+            warmup_ratio: 0.1,
+            warmup_steps: None,
+            max_length: MaxLength::Auto,
+            evaluations_per_epoch: 4,
+            dropout: Some(0.1),
+            hidden_dropout: None,
+            attention_dropout: None,
+            classifier_dropout: None,
+            label_smoothing: 0.0,
+            gradient_accumulation: 1,
+            freeze: Freeze::None,
+            head_learning_rate_multiplier: 1.0,
+            class_weights: ClassWeights::None,
+            pooling: Pooling::Cls,
+        },
+        model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: None },
+        data: DataSettings {
+            train: train.to_owned(),
+            validation: None,
+            test: None,
+            text: "text".to_owned(),
+            text_pair: None,
+            label: "label".to_owned(),
+            validation_fraction: 0.2,
+            test_fraction: 0.0,
+            train_limit: None,
+            validation_limit: None,
+        },
+    }
+}
+
+pub(crate) fn objective(metric: &str, goal: Goal, at: At) -> Objective {
+    Objective { metric: metric.to_owned(), goal, at }
+}
+
+/// Returns a job below `directory` that never writes a checkpoint on its own.
+pub(crate) fn job(settings: Settings, directory: &Path) -> Job {
+    Job {
+        settings,
+        seeds: TrialSeeds::new(Seed(42), 0),
+        objective: objective("validation/accuracy", Goal::Maximize, At::Last),
+        cache_directory: directory.join("cache"),
+        attempt_directory: directory.join("attempt"),
+        resume_from: None,
+        checkpoint_seconds: 1e9,
+        device: "cpu".to_owned(),
+        expected_hashes: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn request(cases: &[Settings], directory: &Path) -> PrepareRequest {
+    PrepareRequest {
+        cases: cases.to_vec(),
+        split_seed: TrialSeeds::new(Seed(42), 0).split,
+        cache_directory: directory.join("cache"),
+        device: "cpu".to_owned(),
+    }
+}
+
+/// Bits of every metric but the times, by step and name.
+pub(crate) type Curves = BTreeMap<(u64, String), u64>;
+
+/// Remembers what it is told; stops at a call of `control` if asked to.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) curves: Curves,
+    pub(crate) checkpoints: Vec<(u64, PathBuf)>,
+    pub(crate) calls: u64,
+    pub(crate) stop_at_call: Option<u64>,
+    pub(crate) stop_after_step: Option<u64>,
+    pub(crate) last_step: u64,
+}
+
+impl Observer for Recorder {
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
+        self.last_step = step;
+        for (name, value) in metrics.iter().filter(|(name, _)| name != "train/seconds") {
+            self.curves.insert((step, name.clone()), value.to_bits());
+        }
+    }
+
+    fn checkpointed(&mut self, step: u64, directory: &Path) {
+        self.checkpoints.push((step, directory.to_owned()));
+    }
+
+    fn control(&mut self) -> Control {
+        self.calls += 1;
+        let stop = self.stop_at_call == Some(self.calls)
+            || self.stop_after_step.is_some_and(|step| self.last_step >= step);
+        if stop { Control::Stop } else { Control::Continue }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn value(&self, step: u64, name: &str) -> Option<f64> {
+        self.curves.get(&(step, name.to_owned())).map(|bits| f64::from_bits(*bits))
+    }
+
+    pub(crate) fn curve(&self, name: &str) -> Vec<f64> {
+        let points = self.curves.iter().filter(|((_, metric), _)| metric == name);
+        points.map(|(_, bits)| f64::from_bits(*bits)).collect()
+    }
+}
+
+/// Returns the bytes of the best weights of an attempt.
+pub(crate) fn best_weights(attempt_directory: &Path) -> Vec<u8> {
+    std::fs::read(attempt_directory.join("best/model.safetensors")).unwrap()
+}
