@@ -30,11 +30,9 @@ pub fn warmup_steps(total_steps: u64, train: &TrainSettings) -> u64 {
 /// Returns whether the model is evaluated after `step` (counted from 1): evenly spaced within each
 /// epoch, and always after the last.
 pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bool {
-    if step == 0 {
-        return false;
-    }
-    if step == total_steps(train_examples, train) {
-        return true;
+    let last = total_steps(train_examples, train);
+    if step == 0 || step >= last {
+        return step == last && step > 0;
     }
     let in_epoch = steps_per_epoch(train_examples, train).max(1);
     let evaluations = u128::from(train.evaluations_per_epoch.min(in_epoch));

@@ -1,7 +1,7 @@
 //! What is found out about model and data before the first trial.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use converge_bert::{BertClassifier, ClassifierOptions};
@@ -67,7 +67,7 @@ struct Preparation {
     loader: Loader,
     /// By model and, for a preset, training file.
     sources: BTreeMap<String, Result<Source, Vec<Problem>>>,
-    /// Facts of the models that were loaded, by source and options.
+    /// Facts of the models that were loaded, by source and shape.
     models: BTreeMap<String, Result<ModelFacts, Vec<Problem>>>,
 }
 
@@ -98,7 +98,13 @@ impl Preparation {
         )?;
         let options = classifier_options(case, dataset.labels.len());
         let mut problems = settings_problems(case, source, &dataset);
-        let model_key = format!("{source_key} {options:?}");
+        if let Err(error) = options.apply_to(&source.config) {
+            problems.extend(config_problems(Path::new("model"), &error));
+            return Err(problems);
+        }
+        // Dropouts change no weight: cases that differ in them share a model.
+        let shape = (options.labels, options.pooling, options.layers);
+        let model_key = format!("{source_key} {shape:?}");
         let model = self.models.entry(model_key).or_insert_with(|| model_facts(source, &options));
         match model {
             Ok(model) if problems.is_empty() => {
@@ -187,9 +193,6 @@ pub(crate) fn settings_problems(
 
 /// Loads the model to see whether that works, and measures it.
 fn model_facts(source: &Source, options: &ClassifierOptions) -> Result<ModelFacts, Vec<Problem>> {
-    options
-        .apply_to(&source.config)
-        .map_err(|error| config_problems(std::path::Path::new("model"), &error))?;
     let model = source.load(options, Seed(0), &checking_device()?)?;
     Ok(facts_of(&model))
 }
