@@ -16,6 +16,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::WorkerCommand;
 use crate::reactor::Exit;
 
+/// mimalloc's setting of when freed memory goes back to the system.
+const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
 /// A process that no other can be mistaken for, whatever becomes of its pid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -59,7 +62,13 @@ pub fn launch<T: Send + 'static>(
         .create(true)
         .mode(0o600)
         .open(directory.join("stderr.log"))?;
-    let mut child = Command::new(&command.program.path)
+    let mut process = Command::new(&command.program.path);
+    if std::env::var_os(PURGE_DELAY).is_none() {
+        // Training frees and asks for the same megabytes at each step. Keeping them takes 8 to 23 % off a step
+        // and adds about 0.1 GB (MiniLM, 16 x 32 tokens).
+        process.env(PURGE_DELAY, "-1");
+    }
+    let mut child = process
         .args(&command.program.arguments)
         .arg("--directory")
         .arg(directory)
