@@ -283,7 +283,73 @@ impl<'de> Deserialize<'de> for ClassWeights {
     }
 }
 
+impl Settings {
+    /// Returns the defaults for a model and a training file.
+    pub fn defaults(model: ModelSettings, train_file: impl Into<String>) -> Self {
+        Self { train: TrainSettings::defaults(), model, data: DataSettings::defaults(train_file) }
+    }
+}
+
+impl From<Preset> for ModelSettings {
+    fn from(preset: Preset) -> Self {
+        Self { path: None, preset: Some(preset), layers: None }
+    }
+}
+
+impl DataSettings {
+    /// Returns the defaults for a training file.
+    pub fn defaults(train_file: impl Into<String>) -> Self {
+        Self {
+            train: train_file.into(),
+            validation: None,
+            test: None,
+            text: "text".into(),
+            text_pair: None,
+            label: "label".into(),
+            validation_fraction: 0.2,
+            test_fraction: 0.0,
+            train_limit: None,
+            validation_limit: None,
+        }
+    }
+}
+
 impl TrainSettings {
+    /// Returns the defaults.
+    ///
+    /// # Source
+    /// Devlin et al. 2019 (appendix A.3) for rate, warm-up, decay and clipping; epsilon as in PyTorch.
+    pub fn defaults() -> Self {
+        Self {
+            learning_rate: 2e-5,
+            batch_size: 16,
+            epochs: 3,
+            max_steps: None,
+            optimizer: Optimizer::AdamW,
+            momentum: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            schedule: Schedule::Linear,
+            warmup_ratio: 0.1,
+            warmup_steps: None,
+            max_length: MaxLength::Auto,
+            evaluations_per_epoch: 4,
+            dropout: None,
+            hidden_dropout: None,
+            attention_dropout: None,
+            classifier_dropout: None,
+            label_smoothing: 0.0,
+            gradient_accumulation: 1,
+            freeze: Freeze::None,
+            head_learning_rate_multiplier: 1.0,
+            class_weights: ClassWeights::None,
+            pooling: Pooling::Cls,
+        }
+    }
+
     /// Returns hidden, attention and classifier dropout as asked for; none: the model's own.
     pub fn dropouts(&self) -> [Option<f64>; 3] {
         [self.hidden_dropout, self.attention_dropout, self.classifier_dropout]

@@ -45,39 +45,10 @@ pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{
-        ClassWeights, Freeze, MaxLength, Optimizer, Pooling, Schedule, TrainSettings,
-    };
+    use crate::settings::TrainSettings;
 
     fn settings(batch_size: u64, epochs: u64) -> TrainSettings {
-        TrainSettings {
-            learning_rate: 2e-5,
-            batch_size,
-            epochs,
-            max_steps: None,
-            optimizer: Optimizer::AdamW,
-            momentum: 0.0,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-            schedule: Schedule::Linear,
-            warmup_ratio: 0.1,
-            warmup_steps: None,
-            max_length: MaxLength::Auto,
-            evaluations_per_epoch: 4,
-            dropout: None,
-            hidden_dropout: None,
-            attention_dropout: None,
-            classifier_dropout: None,
-            label_smoothing: 0.0,
-            gradient_accumulation: 1,
-            freeze: Freeze::None,
-            head_learning_rate_multiplier: 1.0,
-            class_weights: ClassWeights::None,
-            pooling: Pooling::Cls,
-        }
+        TrainSettings { batch_size, epochs, ..TrainSettings::defaults() }
     }
 
     fn evaluated(examples: u64, train: &TrainSettings) -> Vec<u64> {

@@ -10,8 +10,7 @@ use converge_core::problem::Problem;
 use converge_core::script::{Script, ScriptEnd};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
-    Schedule, Settings, TrainSettings,
+    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Preset, Settings, TrainSettings,
 };
 use converge_core::trial::AttemptEnding;
 use converge_protocol::frame::{Hold, Reader, encode};
@@ -35,43 +34,20 @@ fn settings() -> impl Strategy<Value = Settings> {
             train: TrainSettings {
                 learning_rate,
                 batch_size,
-                epochs: 3,
                 max_steps,
-                optimizer: Optimizer::AdamW,
-                momentum: 0.9,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                weight_decay: 0.01,
-                max_grad_norm: 1.0,
-                schedule: Schedule::Linear,
-                warmup_ratio: 0.1,
                 warmup_steps: max_steps,
                 max_length: max_steps.map_or(MaxLength::Auto, MaxLength::Tokens),
-                evaluations_per_epoch: 4,
                 dropout: Some(0.1),
-                hidden_dropout: None,
-                attention_dropout: None,
-                classifier_dropout: None,
-                label_smoothing: 0.0,
-                gradient_accumulation: 1,
                 freeze,
-                head_learning_rate_multiplier: 1.0,
                 class_weights,
-                pooling: Pooling::Cls,
+                ..TrainSettings::defaults()
             },
             model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: max_steps },
             data: DataSettings {
-                train: path.clone(),
                 validation: Some("none".into()),
-                test: None,
-                text: "text".into(),
-                text_pair: None,
-                label: path,
-                validation_fraction: 0.2,
-                test_fraction: 0.0,
+                label: path.clone(),
                 train_limit: max_steps,
-                validation_limit: None,
+                ..DataSettings::defaults(path)
             },
         },
     )

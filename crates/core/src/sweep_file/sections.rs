@@ -12,7 +12,7 @@ use crate::objective::{At, Goal, Objective};
 use crate::problem::Problem;
 use crate::script::Script;
 use crate::seed::Seed;
-use crate::settings::Settings;
+use crate::settings::{ModelSettings, Settings};
 use crate::sweep::{Budget, FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
 use crate::trial::Retries;
 use crate::value::Value;
@@ -188,24 +188,9 @@ fn read_settings(
     file: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<Settings> {
-    let mut document = serde_json::json!({
-        "train": {
-            "learning_rate": 2e-5, "batch_size": 16, "epochs": 3, "max_steps": null,
-            "optimizer": "adamw", "momentum": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
-            "weight_decay": 0.01, "max_grad_norm": 1.0, "schedule": "linear", "warmup_ratio": 0.1,
-            "warmup_steps": null, "max_length": "auto", "evaluations_per_epoch": 4,
-            "dropout": null, "hidden_dropout": null, "attention_dropout": null,
-            "classifier_dropout": null, "label_smoothing": 0.0, "gradient_accumulation": 1,
-            "freeze": "none", "head_learning_rate_multiplier": 1.0, "class_weights": "none",
-            "pooling": "cls"
-        },
-        "model": { "path": null, "preset": null, "layers": null },
-        "data": {
-            "train": null, "validation": null, "test": null, "text": "text", "text_pair": null,
-            "label": "label", "validation_fraction": 0.2, "test_fraction": 0.0,
-            "train_limit": null, "validation_limit": null
-        }
-    });
+    let nothing = ModelSettings { path: None, preset: None, layers: None };
+    let mut document = serde_json::to_value(Settings::defaults(nothing, "")).ok()?;
+    document["data"]["train"] = serde_json::Value::Null;
     for (section, node) in sections {
         let entries = Table::new(format!("[{section}]"), node, problems).take_all();
         for (field, node) in entries {

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::seed::{Seed, TrialSeeds};
-use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
-    Schedule, Settings, TrainSettings,
-};
+use converge_core::settings::{Preset, Settings};
 use converge_finetune::{Control, Job, Observer, PrepareRequest};
 
 /// Writes a table of texts that a few words give away, and returns its path.
@@ -34,49 +31,12 @@ pub(crate) fn write_toy(directory: &Path, name: &str, rows: usize) -> String {
 
 /// Returns settings for the preset on a file, with dropout.
 pub(crate) fn settings(train: &str) -> Settings {
-    Settings {
-        train: TrainSettings {
-            learning_rate: 3e-3,
-            batch_size: 8,
-            epochs: 2,
-            max_steps: None,
-            optimizer: Optimizer::AdamW,
-            momentum: 0.0,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-            schedule: Schedule::Linear,
-            warmup_ratio: 0.1,
-            warmup_steps: None,
-            max_length: MaxLength::Auto,
-            evaluations_per_epoch: 4,
-            dropout: Some(0.1),
-            hidden_dropout: None,
-            attention_dropout: None,
-            classifier_dropout: None,
-            label_smoothing: 0.0,
-            gradient_accumulation: 1,
-            freeze: Freeze::None,
-            head_learning_rate_multiplier: 1.0,
-            class_weights: ClassWeights::None,
-            pooling: Pooling::Cls,
-        },
-        model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: None },
-        data: DataSettings {
-            train: train.to_owned(),
-            validation: None,
-            test: None,
-            text: "text".to_owned(),
-            text_pair: None,
-            label: "label".to_owned(),
-            validation_fraction: 0.2,
-            test_fraction: 0.0,
-            train_limit: None,
-            validation_limit: None,
-        },
-    }
+    let mut settings = Settings::defaults(Preset::Tiny.into(), train);
+    settings.train.learning_rate = 3e-3;
+    settings.train.batch_size = 8;
+    settings.train.epochs = 2;
+    settings.train.dropout = Some(0.1);
+    settings
 }
 
 pub(crate) fn objective(metric: &str, goal: Goal, at: At) -> Objective {

@@ -7,10 +7,7 @@ use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
-use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
-    Schedule, Settings, TrainSettings,
-};
+use converge_core::settings::{Preset, Settings};
 use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_core::value::Value;
 use converge_store::{Change, NewSession, NewSweep, NewTrial, SessionId, Store, TrialRecord};
@@ -224,49 +221,7 @@ pub(crate) fn facts() -> Facts {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings {
-        train: TrainSettings {
-            learning_rate: 2e-5,
-            batch_size: 16,
-            epochs: 3,
-            max_steps: None,
-            optimizer: Optimizer::AdamW,
-            momentum: 0.0,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-            schedule: Schedule::Linear,
-            warmup_ratio: 0.1,
-            warmup_steps: None,
-            max_length: MaxLength::Auto,
-            evaluations_per_epoch: 4,
-            dropout: None,
-            hidden_dropout: None,
-            attention_dropout: None,
-            classifier_dropout: None,
-            label_smoothing: 0.0,
-            gradient_accumulation: 1,
-            freeze: Freeze::None,
-            head_learning_rate_multiplier: 1.0,
-            class_weights: ClassWeights::None,
-            pooling: Pooling::Cls,
-        },
-        model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: None },
-        data: DataSettings {
-            train: "/data/train.tsv".into(),
-            validation: None,
-            test: None,
-            text: "text".into(),
-            text_pair: None,
-            label: "label".into(),
-            validation_fraction: 0.2,
-            test_fraction: 0.0,
-            train_limit: None,
-            validation_limit: None,
-        },
-    }
+    Settings::defaults(Preset::Tiny.into(), "/data/train.tsv")
 }
 
 /// Opens the file beside the store, to look at what SQLite has.

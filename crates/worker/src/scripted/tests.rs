@@ -1,55 +1,12 @@
 use super::*;
 
 use converge_core::objective::Goal;
-use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, ModelSettings, Optimizer, Pooling, Preset, Schedule,
-    TrainSettings,
-};
+use converge_core::settings::{Optimizer, Preset, TrainSettings};
 
 fn settings(optimizer: Optimizer, learning_rate: f64) -> Settings {
-    Settings {
-        train: TrainSettings {
-            learning_rate,
-            batch_size: 16,
-            epochs: 3,
-            max_steps: None,
-            optimizer,
-            momentum: 0.9,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-            schedule: Schedule::Linear,
-            warmup_ratio: 0.1,
-            warmup_steps: None,
-            max_length: MaxLength::Auto,
-            evaluations_per_epoch: 4,
-            dropout: None,
-            hidden_dropout: None,
-            attention_dropout: None,
-            classifier_dropout: None,
-            label_smoothing: 0.0,
-            gradient_accumulation: 1,
-            freeze: Freeze::None,
-            head_learning_rate_multiplier: 1.0,
-            class_weights: ClassWeights::None,
-            pooling: Pooling::Cls,
-        },
-        model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: None },
-        data: DataSettings {
-            train: "/data.tsv".into(),
-            validation: None,
-            test: None,
-            text: "text".into(),
-            text_pair: None,
-            label: "label".into(),
-            validation_fraction: 0.2,
-            test_fraction: 0.0,
-            train_limit: None,
-            validation_limit: None,
-        },
-    }
+    let mut settings = Settings::defaults(Preset::Tiny.into(), "/data.tsv");
+    settings.train = TrainSettings { learning_rate, optimizer, ..settings.train };
+    settings
 }
 
 fn objective() -> Objective {

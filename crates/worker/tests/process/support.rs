@@ -12,10 +12,7 @@ use converge_core::ids::AttemptId;
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::seed::{Seed, TrialSeeds};
-use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Optimizer, Pooling, Preset,
-    Schedule, Settings, TrainSettings,
-};
+use converge_core::settings::{Preset, Settings};
 use converge_protocol::frame::{Reader, encode};
 use converge_protocol::message::{Assignment, Up, Work};
 use nix::sys::signal::{Signal, kill};
@@ -28,49 +25,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
 pub(crate) fn settings(learning_rate: f64) -> Settings {
-    Settings {
-        train: TrainSettings {
-            learning_rate,
-            batch_size: 16,
-            epochs: 3,
-            max_steps: None,
-            optimizer: Optimizer::AdamW,
-            momentum: 0.9,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-            schedule: Schedule::Linear,
-            warmup_ratio: 0.1,
-            warmup_steps: None,
-            max_length: MaxLength::Auto,
-            evaluations_per_epoch: 4,
-            dropout: None,
-            hidden_dropout: None,
-            attention_dropout: None,
-            classifier_dropout: None,
-            label_smoothing: 0.0,
-            gradient_accumulation: 1,
-            freeze: Freeze::None,
-            head_learning_rate_multiplier: 1.0,
-            class_weights: ClassWeights::None,
-            pooling: Pooling::Cls,
-        },
-        model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: None },
-        data: DataSettings {
-            train: "/nowhere/data.tsv".into(),
-            validation: None,
-            test: None,
-            text: "text".into(),
-            text_pair: None,
-            label: "label".into(),
-            validation_fraction: 0.2,
-            test_fraction: 0.0,
-            train_limit: None,
-            validation_limit: None,
-        },
-    }
+    let mut settings = Settings::defaults(Preset::Tiny.into(), "/nowhere/data.tsv");
+    settings.train.learning_rate = learning_rate;
+    settings
 }
 
 pub(crate) fn objective() -> Objective {
