@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use converge_core::key::edit_distance;
 use converge_core::problem::Problem;
 
 /// Problems of single rows that are listed before the rest is only counted.
@@ -263,33 +264,20 @@ fn shortened(name: &str) -> String {
     name.chars().take(39).chain(std::iter::once('…')).collect()
 }
 
-/// Returns the candidate that is nearest to `wanted`, if it could be a slip of it.
+/// Returns the candidate that is nearest to `wanted`, if it could be a slip of it: judged more kindly than a key of a
+/// sweep file, since columns are named by their owner.
 fn nearest<'a>(wanted: &str, candidates: &[&'a str]) -> Option<&'a str> {
     candidates
         .iter()
         .filter(|candidate| candidate.len() <= 60)
-        .map(|candidate| (distance(&wanted.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .map(|candidate| {
+            (edit_distance(&wanted.to_lowercase(), &candidate.to_lowercase()), *candidate)
+        })
         .filter(|(distance, candidate)| {
             *distance <= 2.max(wanted.chars().count().min(candidate.chars().count()) / 2)
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// Returns Levenshtein's distance.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 fn read_jsonl(content: &[u8], columns: &Columns, report: &mut Report<'_>) -> Vec<Row> {
