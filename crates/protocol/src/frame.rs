@@ -1,4 +1,4 @@
-//! Frames as bytes: `<seq> <crc32 hex> <json>\n`.
+//! Frames as bytes: `<seq> <crc32 hex> <json>\n`, the checksum over number and message.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ const SPOIL: &[u8] = b"~\n";
 /// Where `message` has no JSON: a map with keys that are not strings. No message of this crate has.
 pub fn encode<T: Serialize>(seq: u64, message: &T, bytes: &mut Vec<u8>) {
     let json = serde_json::to_vec(message).expect("messages of the protocol have a JSON form");
-    let crc = crc32fast::hash(&json);
+    let crc = checksum(seq.to_string().as_bytes(), &json);
     write!(bytes, "{seq} {crc:08x} ").expect("writing to memory succeeds");
     bytes.extend_from_slice(&json);
     bytes.push(b'\n');
@@ -170,9 +170,22 @@ fn parse(line: &[u8]) -> Option<(u64, &[u8])> {
     if seq.is_empty() || seq[0] == b'0' || !seq.iter().all(u8::is_ascii_digit) || crc.len() != 8 {
         return None;
     }
-    let seq = std::str::from_utf8(seq).ok()?.parse().ok()?;
     let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
-    (crc32fast::hash(json) == crc).then_some((seq, json))
+    if checksum(seq, json) != crc {
+        return None;
+    }
+    let seq = std::str::from_utf8(seq).ok()?.parse().ok()?;
+    Some((seq, json))
+}
+
+/// Covers the number too: where a piece of a log is lost, the number of one frame and the message of a later one can
+/// come to stand in one line.
+fn checksum(seq: &[u8], json: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(seq);
+    hasher.update(b" ");
+    hasher.update(json);
+    hasher.finalize()
 }
 
 /// Frames on their way into a log, and the rule for writes that fail.
@@ -263,7 +276,7 @@ mod tests {
     fn a_frame_is_one_line() {
         let mut bytes = Vec::new();
         encode(7, &"a\nb", &mut bytes);
-        assert_eq!(String::from_utf8(bytes).unwrap(), "7 1ecd4592 \"a\\nb\"\n");
+        assert_eq!(String::from_utf8(bytes).unwrap(), "7 8a9858a0 \"a\\nb\"\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The two halves talk through two files in the worker's own folder, each with one writer for ever:
 //! `up.log` (worker to scheduler, [`message::Up`]) and `down.log` (scheduler to worker,
 //! [`message::Down`]). The scheduler makes both, empty, before it starts the worker.
-//! A file is a row of frames, one to a line: `<seq> <crc32 of the JSON> <JSON>\n`, seq from 1
+//! A file is a row of frames, one to a line: `<seq> <crc32 of seq and JSON> <JSON>\n`, seq from 1
 //! without gaps, appended in whole lines ([`frame::Writer`] says what bytes, the caller writes them).
 //! After a short write the writer ends the torn line with `~\n` and repeats the same seq.
 //! A reader keeps two numbers, the next seq and an offset ([`frame::Reader`]); it stores them together

@@ -251,7 +251,8 @@ fn an_unknown_field_is_refused() {
         r#"{"type":"step","attempt":1,"step":1,"metrics":[["a","infinite"]]}"#,
         r#"{"type":"paused"}"#,
     ] {
-        let mut log = format!("1 {:08x} {json}\n", crc32fast::hash(json.as_bytes())).into_bytes();
+        let crc = crc32fast::hash(format!("1 {json}").as_bytes());
+        let mut log = format!("1 {crc:08x} {json}\n").into_bytes();
         encode(2, &Up::Bye, &mut log);
         let read = Reader::default().feed::<Up>(&log);
         assert!(read.frames.is_empty(), "{read:?}");
