@@ -7,7 +7,8 @@ use serde_json::Value;
 
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
-    ("bert", &[]),
+    ("kernels", &[]),
+    ("bert", &["kernels"]),
     ("protocol", &["core"]),
     ("store", &["core"]),
     ("scheduler", &["core", "protocol", "store"]),

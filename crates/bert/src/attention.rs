@@ -19,9 +19,9 @@ pub struct Attention {
     pub(crate) value: Linear,
     pub(crate) output: Linear,
     pub(crate) layer_norm: LayerNorm,
-    probabilities_dropout: Dropout,
-    output_dropout: Dropout,
-    heads: usize,
+    pub(crate) probabilities_dropout: Dropout,
+    pub(crate) output_dropout: Dropout,
+    pub(crate) heads: usize,
 }
 
 impl Attention {

@@ -13,6 +13,8 @@ use crate::heads::{ClassificationHead, Pooler, mean_pooling};
 use crate::initial_values::initial_values;
 use crate::mapping;
 use crate::options::{ClassifierOptions, Pooling};
+#[cfg(feature = "flex")]
+use crate::packed::Packed;
 use crate::parameters::{self, Parameter};
 
 /// A BERT encoder with a classification head.
@@ -46,6 +48,8 @@ pub struct BertInput {
     pub token_type_ids: Tensor<2, Int>,
     /// `[batch, sequence]`: 1 for a token, 0 for padding; at least one token per example.
     pub attention_mask: Tensor<2, Int>,
+    /// Dropout masks are a function of it. [`BertClassifier::forward`] resets the device's generator with it.
+    pub dropout_seed: u64,
 }
 
 impl BertClassifier {
@@ -102,6 +106,17 @@ impl BertClassifier {
     /// # Panics
     /// If `sequence` exceeds the model's `max_position_embeddings`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
+        input.token_ids.device().seed(input.dropout_seed);
+        #[cfg(feature = "flex")]
+        if let Some(packed) = Packed::new(&input) {
+            let hidden_states =
+                self.packed_states(&packed, self.pooler.is_some(), input.dropout_seed);
+            let pooled = match &self.pooler {
+                Some(pooler) => pooler.forward_first(hidden_states),
+                None => packed.mean(hidden_states),
+            };
+            return self.head.forward(pooled);
+        }
         let attention_mask = input.attention_mask.clone();
         let hidden_states = self.hidden_states(input);
         let pooled = match &self.pooler {
@@ -119,7 +134,18 @@ impl BertClassifier {
     /// # Panics
     /// If `sequence` exceeds the model's `max_position_embeddings`.
     pub fn hidden_states(&self, input: BertInput) -> Tensor<3> {
+        #[cfg(feature = "flex")]
+        if let Some(packed) = Packed::new(&input) {
+            let hidden_states = self.packed_states(&packed, false, input.dropout_seed);
+            return packed.padded(hidden_states);
+        }
         let embedded = self.embeddings.forward(input.token_ids, input.token_type_ids);
         self.encoder.forward(embedded, additive_mask(input.attention_mask))
+    }
+
+    #[cfg(feature = "flex")]
+    fn packed_states(&self, packed: &Packed, first_only: bool, dropout_seed: u64) -> Tensor<2> {
+        let embedded = self.embeddings.forward_packed(packed);
+        self.encoder.forward_packed(embedded, packed, first_only, dropout_seed)
     }
 }

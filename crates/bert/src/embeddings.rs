@@ -54,17 +54,35 @@ impl Embeddings {
     /// truncates to it.
     pub fn forward(&self, token_ids: Tensor<2, Int>, token_type_ids: Tensor<2, Int>) -> Tensor<3> {
         let [_, sequence] = token_ids.dims();
+        self.check_length(sequence);
         let positions = self.position_embeddings.weight.val();
-        let [max_positions, hidden] = positions.dims();
-        assert!(
-            sequence <= max_positions,
-            "a sequence of {sequence} tokens exceeds the model's {max_positions} positions"
-        );
+        let [_, hidden] = positions.dims();
         // Positions count from zero in every example, so one slice serves the whole batch.
         let positions = positions.slice([0..sequence, 0..hidden]).unsqueeze::<3>();
         let embeddings = self.word_embeddings.forward(token_ids)
             + self.token_type_embeddings.forward(token_type_ids)
             + positions;
         self.dropout.forward(self.layer_norm.forward(embeddings))
+    }
+
+    fn check_length(&self, sequence: usize) {
+        let [max_positions, _] = self.position_embeddings.weight.dims();
+        assert!(
+            sequence <= max_positions,
+            "a sequence of {sequence} tokens exceeds the model's {max_positions} positions"
+        );
+    }
+
+    /// Embeds packed tokens.
+    ///
+    /// # Shapes
+    /// - output: `[tokens, hidden]`
+    #[cfg(feature = "flex")]
+    pub(crate) fn forward_packed(&self, packed: &crate::packed::Packed) -> Tensor<2> {
+        self.check_length(packed.longest());
+        let embeddings = self.word_embeddings.forward(packed.token_ids.clone())
+            + self.token_type_embeddings.forward(packed.token_type_ids.clone())
+            + self.position_embeddings.forward(packed.positions.clone());
+        self.dropout.forward(self.layer_norm.forward(embeddings)).squeeze_dim(0)
     }
 }

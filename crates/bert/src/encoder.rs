@@ -48,6 +48,32 @@ impl Encoder {
     }
 }
 
+#[cfg(feature = "flex")]
+impl Encoder {
+    /// Applies every layer to packed tokens; of the last one, only the output of each example's first token is
+    /// computed if `first_only`.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[tokens, hidden]`
+    /// - output: `[tokens, hidden]`, or `[batch, hidden]` if `first_only`
+    pub(crate) fn forward_packed(
+        &self,
+        hidden_states: Tensor<2>,
+        packed: &crate::packed::Packed,
+        first_only: bool,
+        dropout_seed: u64,
+    ) -> Tensor<2> {
+        let last = self.layers.len() - 1;
+        self.layers.iter().enumerate().fold(hidden_states, |hidden_states, (number, layer)| {
+            let sequences =
+                if first_only && number == last { &packed.first_asking } else { &packed.sequences };
+            let seed =
+                dropout_seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            layer.forward_packed(hidden_states, sequences.clone(), seed)
+        })
+    }
+}
+
 /// One layer: attention, then a feed-forward block, each with residual and `LayerNorm`.
 ///
 /// # Source
@@ -56,6 +82,8 @@ impl Encoder {
 pub struct EncoderLayer {
     pub(crate) attention: Attention,
     pub(crate) feed_forward: FeedForward,
+    /// Of both normalisations.
+    epsilon: f64,
 }
 
 impl EncoderLayer {
@@ -63,7 +91,50 @@ impl EncoderLayer {
         Self {
             attention: Attention::unfilled(config, dropouts, device),
             feed_forward: FeedForward::unfilled(config, dropouts, device),
+            epsilon: config.layer_norm_eps,
         }
+    }
+
+    /// Applies the layer to packed tokens, as one operation.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[tokens, hidden]`
+    /// - output: `[asking, hidden]`
+    #[cfg(feature = "flex")]
+    pub(crate) fn forward_packed(
+        &self,
+        hidden_states: Tensor<2>,
+        sequences: std::sync::Arc<converge_kernels::Sequences>,
+        dropout_seed: u64,
+    ) -> Tensor<2> {
+        use converge_kernels::encoder_layer::Settings;
+        let Self { attention, feed_forward, .. } = self;
+        let trains = hidden_states.device().is_autodiff();
+        let dropout = |dropout: &Dropout| {
+            if trains && dropout.training.is_enabled() {
+                converge_kernels::Dropout::new(dropout.prob, dropout_seed)
+            } else {
+                converge_kernels::Dropout::OFF
+            }
+        };
+        let settings = Settings {
+            heads: attention.heads,
+            activation: match feed_forward.activation {
+                Activation::Gelu => converge_kernels::Activation::Gelu,
+                Activation::GeluTanh => converge_kernels::Activation::GeluTanh,
+                Activation::Relu => converge_kernels::Activation::Relu,
+            },
+            hidden_dropout: dropout(&attention.output_dropout),
+            attention_dropout: dropout(&attention.probabilities_dropout),
+        };
+        crate::fused::encoder_layer(
+            hidden_states,
+            [&attention.query, &attention.key, &attention.value, &attention.output],
+            &attention.layer_norm,
+            [&feed_forward.intermediate, &feed_forward.output],
+            &feed_forward.layer_norm,
+            crate::fused::LayerTask { settings, epsilon: self.epsilon as f32, sequences },
+        )
     }
 
     /// Applies attention and feed-forward block.

@@ -30,7 +30,16 @@ impl Pooler {
     /// - output: `[batch, hidden]`
     pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<2> {
         let [batch, _, hidden] = hidden_states.dims();
-        let first = hidden_states.slice([0..batch, 0..1, 0..hidden]).reshape([batch, hidden]);
+        self.forward_first(
+            hidden_states.slice([0..batch, 0..1, 0..hidden]).reshape([batch, hidden]),
+        )
+    }
+
+    /// Summarises each sequence, given the hidden state of its first token.
+    ///
+    /// # Shapes
+    /// - `first` and output: `[batch, hidden]`
+    pub fn forward_first(&self, first: Tensor<2>) -> Tensor<2> {
         tanh(self.dense.forward(first))
     }
 }

@@ -39,8 +39,12 @@ pub mod encoder;
 pub mod heads;
 
 mod classifier;
+#[cfg(feature = "flex")]
+mod fused;
 mod initial_values;
 pub mod mapping;
+#[cfg(feature = "flex")]
+mod packed;
 pub mod parameters;
 pub mod weights;
 

@@ -134,8 +134,7 @@ impl Training {
             // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
             // training draws the same.
             let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
-            self.device.seed(masks.0);
-            let logits = model.forward(batch.into_input(&autodiff));
+            let logits = model.forward(batch.into_input(&autodiff, masks.0));
             let part = self.loss.part(logits, &targets, divisor, &autodiff);
             loss += scalar(part.clone());
             gradients.add_from(model, part);

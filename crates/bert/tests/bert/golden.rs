@@ -65,6 +65,7 @@ impl Batch {
             token_ids: matrix(&self.token_ids, device),
             token_type_ids: matrix(&self.token_type_ids, device),
             attention_mask: matrix(&self.attention_mask, device),
+            dropout_seed: 0,
         }
     }
 

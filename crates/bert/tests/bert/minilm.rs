@@ -44,6 +44,7 @@ fn hidden_states_of_ten_sentences_equal_the_reference() {
         token_ids: matrix(&padded(|id| id), &device),
         token_type_ids: matrix(&padded(|_| 0), &device),
         attention_mask: mask.clone(),
+        dropout_seed: 0,
     });
     let pooled = heads::mean_pooling(states.clone(), mask);
     assert_close("MiniLM mean pooled", &values(pooled), &expected["mean_pooled"], 1e-4);

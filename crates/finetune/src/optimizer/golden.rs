@@ -78,6 +78,7 @@ fn input(step: &Step, device: &Device) -> BertInput {
         token_ids: tensor(&step.token_ids),
         token_type_ids: tensor(&step.token_type_ids),
         attention_mask: tensor(&step.attention_mask),
+        dropout_seed: 0,
     }
 }
 

@@ -1,0 +1,104 @@
+//! Batches without their padding, for the processor.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use converge_kernels::{Asking, Sequences};
+
+use crate::classifier::BertInput;
+
+/// The unmasked tokens of a batch, one example behind the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    /// `[1, tokens]`
+    pub(crate) token_ids: Tensor<2, Int>,
+    /// `[1, tokens]`
+    pub(crate) token_type_ids: Tensor<2, Int>,
+    /// `[1, tokens]`
+    pub(crate) positions: Tensor<2, Int>,
+    pub(crate) sequences: Arc<Sequences>,
+    /// The same, the first token of each example asking.
+    pub(crate) first_asking: Arc<Sequences>,
+    /// For each place of the padded batch, its row among the packed tokens; none for padding.
+    rows: Vec<Option<usize>>,
+    batch: usize,
+}
+
+impl Packed {
+    /// Takes the padding out of a batch on the processor; none if it is elsewhere.
+    ///
+    /// # Panics
+    /// If all tokens of an example are masked.
+    pub(crate) fn new(input: &BertInput) -> Option<Self> {
+        let device = input.token_ids.device();
+        if device.clone().inner() != Device::flex() {
+            return None;
+        }
+        let [batch, sequence] = input.token_ids.dims();
+        let numbers = |tensor: &Tensor<2, Int>| -> Vec<i64> {
+            let data = tensor.clone().into_data().convert::<i64>();
+            data.try_into_vec().expect("integers read as integers")
+        };
+        let mask = numbers(&input.attention_mask);
+        let kept: Vec<usize> = (0..mask.len()).filter(|place| mask[*place] != 0).collect();
+        let lengths =
+            mask.chunks(sequence).map(|row| row.iter().filter(|mask| **mask != 0).count());
+        let sequences = Sequences::new(lengths);
+        let tensor = |values: Vec<i64>| {
+            let shape = [1, values.len()];
+            Tensor::from_data(TensorData::new(values, shape), &device)
+        };
+        let pick = |values: Vec<i64>| tensor(kept.iter().map(|place| values[*place]).collect());
+        let mut rows = vec![None; mask.len()];
+        for (row, place) in kept.iter().enumerate() {
+            rows[*place] = Some(row);
+        }
+        Some(Self {
+            token_ids: pick(numbers(&input.token_ids)),
+            token_type_ids: pick(numbers(&input.token_type_ids)),
+            positions: tensor(kept.iter().map(|place| (place % sequence) as i64).collect()),
+            first_asking: Arc::new(sequences.with_asking(Asking::First)),
+            sequences: Arc::new(sequences),
+            rows,
+            batch,
+        })
+    }
+
+    /// Returns the length of the longest example.
+    pub(crate) fn longest(&self) -> usize {
+        self.sequences.ranges().map(|range| range.len()).max().unwrap_or(0)
+    }
+
+    /// Puts hidden states back at their places in the padded batch, zeros where padding is.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[tokens, hidden]`
+    /// - output: `[batch, sequence, hidden]`
+    pub(crate) fn padded(&self, hidden_states: Tensor<2>) -> Tensor<3> {
+        let [_, hidden] = hidden_states.dims();
+        let device = hidden_states.device();
+        let places = self.rows.len();
+        let indices: Vec<i64> = self.rows.iter().map(|row| row.unwrap_or(0) as i64).collect();
+        let kept: Vec<f32> = self.rows.iter().map(|row| f32::from(row.is_some())).collect();
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [places]), &device);
+        let kept = Tensor::<2>::from_data(TensorData::new(kept, [places, 1]), &device);
+        let rows = hidden_states.select(0, indices) * kept;
+        rows.reshape([self.batch, places / self.batch, hidden])
+    }
+
+    /// Averages the hidden states of each example.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[tokens, hidden]`
+    /// - output: `[batch, hidden]`
+    pub(crate) fn mean(&self, hidden_states: Tensor<2>) -> Tensor<2> {
+        let tokens = self.sequences.tokens();
+        let mut weights = vec![0.0_f32; self.batch * tokens];
+        for (row, range) in weights.chunks_mut(tokens).zip(self.sequences.ranges()) {
+            let share = 1.0 / range.len() as f32;
+            row[range].fill(share);
+        }
+        let weights = TensorData::new(weights, [self.batch, tokens]);
+        Tensor::<2>::from_data(weights, &hidden_states.device()).matmul(hidden_states)
+    }
+}
