@@ -10,9 +10,10 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
+use converge_kernels::embeddings::Rows;
 
 use crate::classifier::BertClassifier;
-use crate::mapping::Initial;
+use crate::mapping::{self, Initial};
 
 /// One trainable tensor of a model: its name, shape and treatment, without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,28 @@ impl Parameter {
     }
 }
 
+/// The gradient of a loss by one parameter.
+#[derive(Debug, Clone)]
+pub enum Gradient {
+    /// All of it.
+    Dense(Tensor<1>),
+    /// The rows that are not zero, as the word table has on the processor.
+    Rows(Rows),
+}
+
+impl Gradient {
+    /// Returns all of it, with its zeros.
+    ///
+    /// Waits for the device and copies.
+    pub fn into_values(self, parameter: &Parameter) -> Vec<f32> {
+        match (self, parameter.shape.as_slice()) {
+            (Self::Dense(tensor), _) => values(tensor),
+            (Self::Rows(rows), &[count, columns]) => rows.to_matrix(count, columns),
+            (Self::Rows(_), shape) => panic!("rows of a parameter of shape {shape:?}"),
+        }
+    }
+}
+
 /// The part of a model that a parameter belongs to, from input to output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LayerGroup {
@@ -131,16 +154,28 @@ impl BertClassifier {
     /// # Panics
     /// If `update` returns another number of elements.
     pub fn map_parameters(self, update: impl FnMut(&Parameter, Tensor<1>) -> Tensor<1>) -> Self {
-        struct Mapper<'a, F>(Walk<'a>, F);
+        self.map_chosen(None, update)
+    }
+
+    /// Maps the parameter of an index, or all.
+    fn map_chosen(
+        self,
+        chosen: Option<usize>,
+        update: impl FnMut(&Parameter, Tensor<1>) -> Tensor<1>,
+    ) -> Self {
+        struct Mapper<'a, F>(Walk<'a>, Option<usize>, F);
 
         impl<F: FnMut(&Parameter, Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<'_, F> {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
                 let parameter = self.0.next();
+                if self.1.is_some_and(|chosen| chosen != parameter.index) {
+                    return param;
+                }
                 param.map(|tensor| {
                     let shape = tensor.shape();
                     let trained = tensor.is_require_grad();
                     let strategy = tensor.gradient_checkpointing_strategy();
-                    let updated = (self.1)(parameter, flat(tensor.inner())).inner();
+                    let updated = (self.2)(parameter, flat(tensor.inner())).inner();
                     let updated = updated.reshape::<D, _>(shape);
                     match strategy {
                         Some(strategy) => updated
@@ -154,15 +189,28 @@ impl BertClassifier {
         }
 
         let parameters = self.parameters.clone();
-        self.map(&mut Mapper(Walk::over(&parameters), update))
+        self.map(&mut Mapper(Walk::over(&parameters), chosen, update))
+    }
+
+    /// Returns the model with one parameter replaced by what `update` makes of it, as
+    /// [`map_parameters`](Self::map_parameters) does with all of them.
+    ///
+    /// # Panics
+    /// If `update` returns another number of elements.
+    pub fn map_parameter(self, index: usize, update: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Self {
+        let mut update = Some(update);
+        self.map_chosen(Some(index), |_, tensor| match update.take() {
+            Some(update) => update(tensor),
+            None => tensor,
+        })
     }
 
     /// Takes the gradient of every parameter out of a backward pass, in the order of
     /// [`parameters`](Self::parameters); `None` where the loss does not depend on it.
     ///
     /// # Shapes
-    /// - each: `[parameter.elements()]`, row-major over [`Parameter::shape`]
-    pub fn take_gradients(&self, gradients: Gradients) -> Vec<Option<Tensor<1>>> {
+    /// - each, dense: `[parameter.elements()]`, row-major over [`Parameter::shape`]
+    pub fn take_gradients(&self, gradients: Gradients) -> Vec<Option<Gradient>> {
         struct Visitor(Gradients, Vec<Option<Tensor<1>>>);
 
         impl ModuleVisitor for Visitor {
@@ -173,7 +221,15 @@ impl BertClassifier {
 
         let mut visitor = Visitor(gradients, Vec::with_capacity(self.parameters.len()));
         self.visit(&mut visitor);
-        visitor.1
+        let mut found: Vec<_> =
+            visitor.1.into_iter().map(|gradient| gradient.map(Gradient::Dense)).collect();
+        #[cfg(feature = "flex")]
+        if let (Some(rows), Some(table)) =
+            (self.word_rows.take(), self.parameter(mapping::WORD_TABLE))
+        {
+            found[table.index] = Some(Gradient::Rows(rows));
+        }
+        found
     }
 
     /// Returns the values of one parameter in the layout of a checkpoint, or `None` if the model

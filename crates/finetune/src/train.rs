@@ -112,23 +112,30 @@ impl Training {
         let begin = Instant::now();
         let step = self.progress.step + 1;
         let learning_rate = self.rate.at(step - 1);
+        let padding = self.model().config().pad_token_id;
         let positions = self.order.of_step(step);
         let examples = &self.dataset.train;
-        let model = self.model.as_ref().expect("the model is there between two updates");
         let autodiff = self.device.clone().autodiff();
 
         let targets: Vec<usize> =
             positions.iter().map(|position| examples.class(*position)).collect();
         let divisor = self.loss.divisor(&targets);
+        let batches: Vec<Batch> = micro_batches(positions, examples, &self.settings)
+            .iter()
+            .map(|part| Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding))
+            .collect();
+        let mut words: Vec<u32> = batches.iter().flat_map(Batch::words).collect();
+        words.sort_unstable();
+        words.dedup();
+        self.catch_up(Some(&words));
+
+        let model = self.model.as_ref().expect("the model is there between two updates");
         let mut gradients = Gradients::default();
         let (mut loss, mut tokens) = (0.0, 0);
-        let parts = micro_batches(positions, examples, &self.settings);
-        for (number, part) in parts.iter().enumerate() {
+        for (number, batch) in batches.into_iter().enumerate() {
             if number > 0 && observer.control() == Control::Stop {
                 return Control::Stop;
             }
-            let padding = model.config().pad_token_id;
-            let batch = Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding);
             tokens += batch.tokens;
             let targets = batch.targets.clone();
             // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
@@ -162,6 +169,11 @@ impl Training {
         Control::Continue
     }
 
+    /// Brings the rows of the word table that are about to be read up to date, or all weights.
+    fn catch_up(&mut self, words: Option<&[u32]>) {
+        self.model = self.model.take().map(|model| self.optimizer.catch_up(model, words));
+    }
+
     fn records_groups(&self, step: u64) -> bool {
         step == 1 || step.is_multiple_of(GROUP_STRIDE) || self.is_evaluated(step)
     }
@@ -180,6 +192,7 @@ impl Training {
             found.map(|(name, _)| name.clone())
         };
         if diverged(&metrics).is_none() && self.is_evaluated(step) {
+            self.catch_up(None);
             match self.evaluate(observer) {
                 Some(found) => metrics.extend(found),
                 None => return Ok(Report::CutShort),
@@ -253,6 +266,7 @@ impl Training {
 
     fn checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), FineTuneError> {
         let begin = Instant::now();
+        self.catch_up(None);
         let directory = checkpoint::write(
             &self.attempt_directory,
             &self.fingerprint,
