@@ -52,5 +52,5 @@ pub use classifier::{BertClassifier, BertInput};
 pub use config::{Activation, BertConfig, ConfigError};
 pub use converge_kernels::embeddings::Rows;
 pub use options::{ClassifierOptions, Pooling};
-pub use parameters::{Gradient, LayerGroup, Parameter};
+pub use parameters::{Gradient, LayerGroup, Parameter, read_values};
 pub use weights::{LoadError, LoadReport, SaveError};

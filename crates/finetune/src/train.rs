@@ -87,6 +87,9 @@ pub(crate) struct Training {
     /// Outside autodiff.
     pub(crate) device: Device,
     pub(crate) best: BestDirectory,
+    /// The best weights, where they are not in the directory yet: they are written once it counts,
+    /// with a checkpoint or at the end.
+    pub(crate) unwritten_best: Option<BertClassifier>,
     pub(crate) attempt_directory: PathBuf,
     pub(crate) fingerprint: String,
     pub(crate) checkpoints: CheckpointClock,
@@ -253,7 +256,8 @@ impl Training {
             }
         };
         if counts {
-            self.best.write(self.model())?;
+            // A copy shares its memory with the model until the next update.
+            self.unwritten_best = Some(self.model().valid());
             self.progress.best = Some(Best { step, value });
         }
         Ok(())
@@ -267,6 +271,7 @@ impl Training {
     fn checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), FineTuneError> {
         let begin = Instant::now();
         self.catch_up(None);
+        self.write_best()?;
         let directory = checkpoint::write(
             &self.attempt_directory,
             &self.fingerprint,
@@ -288,7 +293,12 @@ impl Training {
         Ok(Ending::Stopped { step: self.progress.step })
     }
 
-    fn complete(&self) -> Result<Ending, FineTuneError> {
+    fn write_best(&mut self) -> Result<(), FineTuneError> {
+        self.unwritten_best.take().map_or(Ok(()), |best| self.best.write(&best))
+    }
+
+    fn complete(&mut self) -> Result<Ending, FineTuneError> {
+        self.write_best()?;
         let best = self.progress.best.as_ref();
         let best = best.map(|best| self.best.finish(best.step, best.value)).transpose()?;
         Ok(Ending::Completed { steps: self.progress.step, best })
