@@ -66,17 +66,24 @@ impl Display {
     }
 
     fn progress(&mut self, reactor: &Reactor) {
+        // All trials are looked at ten times a second at most; in between, what has ended is counted.
         let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
-        if !due && self.ended.is_empty() {
-            return;
+        if due {
+            self.drawn = Some(Instant::now());
+            self.last = Some(self.fold(reactor));
         }
-        self.drawn = Some(Instant::now());
-        let progress = self.fold(reactor);
         for ended in std::mem::take(&mut self.ended) {
-            self.shown.trial_ended(&ended, &progress);
+            if let Some(progress) = &mut self.last {
+                if !due {
+                    count(progress, &ended, &self.objective);
+                }
+                progress.elapsed_seconds = self.started.elapsed().as_secs_f64();
+                self.shown.trial_ended(&ended, progress);
+            }
         }
-        self.shown.show(&progress);
-        self.last = Some(progress);
+        if let (true, Some(progress)) = (due, &self.last) {
+            self.shown.show(progress);
+        }
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -151,10 +158,7 @@ impl Display {
         }
         for (id, worker) in reactor.workers() {
             let WorkerState::Busy(lease) = &worker.state else { continue };
-            let Some((_, trial)) = reactor.trials().find(|(trial, _)| **trial == lease.trial)
-            else {
-                continue;
-            };
+            let Some(trial) = reactor.trial(lease.trial) else { continue };
             progress.running.push(RunningTrial {
                 number: trial.number,
                 worker: id.to_string(),
@@ -166,5 +170,21 @@ impl Display {
             });
         }
         progress
+    }
+}
+
+/// Adds a trial that has ended to what is shown.
+fn count(progress: &mut SweepProgress, ended: &EndedTrial, objective: &Objective) {
+    match ended.outcome {
+        Outcome::Completed => progress.completed += 1,
+        Outcome::Diverged => progress.diverged += 1,
+        Outcome::Failed => progress.failed += 1,
+    }
+    let incumbent = progress.best.as_ref().map(|best| best.value);
+    if let (Outcome::Completed, Some(value)) = (ended.outcome, ended.objective)
+        && incumbent.is_none_or(|incumbent| objective.improves(value, incumbent))
+    {
+        let configuration = ended.configuration.clone();
+        progress.best = Some(BestTrial { number: ended.number, value, configuration });
     }
 }

@@ -8,10 +8,10 @@ mod attempts;
 mod trials;
 mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use converge_core::ids::{AttemptId, TrialId, WorkerId};
-use converge_core::trial::{IllegalTransition, Retries};
+use converge_core::trial::{IllegalTransition, Retries, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up};
 use converge_store::Change;
@@ -177,6 +177,10 @@ enum Mode {
 #[derive(Debug)]
 pub struct Reactor {
     trials: BTreeMap<TrialId, Trial>,
+    /// Trials that wait for a worker, so that nobody looks through a hundred thousand to find one.
+    queued: BTreeSet<TrialId>,
+    /// Trials that are not final.
+    open: u64,
     workers: BTreeMap<WorkerId, Worker>,
     next_attempt: AttemptId,
     retries: Retries,
@@ -207,8 +211,12 @@ pub struct Options {
 impl Reactor {
     /// Starts with the trials as they are stored and no worker.
     pub fn new(options: Options, trials: impl IntoIterator<Item = (TrialId, Trial)>) -> Self {
+        let trials: BTreeMap<TrialId, Trial> = trials.into_iter().collect();
+        let waits = |(_, trial): &(&TrialId, &Trial)| trial.state == TrialState::Queued;
         Self {
-            trials: trials.into_iter().collect(),
+            queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
+            open: trials.values().filter(|trial| !trial.state.is_final()).count() as u64,
+            trials,
             workers: BTreeMap::new(),
             next_attempt: options.next_attempt,
             retries: options.retries,
@@ -270,6 +278,11 @@ impl Reactor {
         self.trials.iter()
     }
 
+    /// Returns a trial.
+    pub fn trial(&self, id: TrialId) -> Option<&Trial> {
+        self.trials.get(&id)
+    }
+
     /// Returns the workers.
     pub fn workers(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
         self.workers.iter()
@@ -314,15 +327,14 @@ impl Reactor {
         if self.mode != Mode::Running {
             return;
         }
-        let open = self.trials.values().filter(|trial| !trial.state.is_final()).count() as u64;
-        if open == 0 {
+        if self.open == 0 {
             self.dismiss(decisions);
             return;
         }
         let alive =
             self.workers.values().filter(|worker| worker.state != WorkerState::Leaving).count()
                 as u64;
-        for _ in (alive + self.launching)..self.target.min(open) {
+        for _ in (alive + self.launching)..self.target.min(self.open) {
             self.launching += 1;
             decisions.actions.push(Action::Launch);
         }
@@ -352,7 +364,7 @@ impl Reactor {
                 Ending::Interrupted { at_once: false, reason: reason.clone() }
             }
             Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running if self.trials.values().all(|trial| trial.state.is_final()) => {
+            Mode::Running if self.open == 0 => {
                 let failed =
                     self.trials.values().filter(|trial| trial.state.word() == "failed").count();
                 Ending::Finished { failed: failed as u64 }

@@ -153,6 +153,11 @@ impl Reactor {
         let event = TrialEvent::Ended(lease.attempt, ending.clone());
         trial.state = trial.state.next(&event, &trial.failures, &self.retries)?;
         trial.step = step;
+        if trial.state == TrialState::Queued {
+            self.queued.insert(lease.trial);
+        } else if trial.state.is_final() {
+            self.open -= 1;
+        }
         decisions.changes.push(Change::AttemptEnded {
             attempt: lease.attempt,
             ending: ending.clone(),

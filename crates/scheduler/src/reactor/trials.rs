@@ -69,9 +69,8 @@ impl Reactor {
         let idle: Vec<_> =
             self.workers.iter().filter(|(_, worker)| idle(worker)).map(|(id, _)| *id).collect();
         for worker_id in idle {
-            let queued =
-                self.trials.iter_mut().find(|(_, trial)| trial.state == TrialState::Queued);
-            let Some((trial_id, trial)) = queued else { return Ok(()) };
+            let Some(trial_id) = self.queued.pop_first() else { return Ok(()) };
+            let Some(trial) = self.trials.get_mut(&trial_id) else { continue };
             let attempt = self.next_attempt;
             self.next_attempt = AttemptId(attempt.0 + 1);
             trial.state =
@@ -83,7 +82,7 @@ impl Reactor {
             let down_seq = self.workers.get(&worker_id).map_or(1, |worker| worker.down_seq);
             decisions.changes.push(Change::Leased {
                 attempt,
-                trial: *trial_id,
+                trial: trial_id,
                 number: trial.attempts,
                 worker: worker_id,
                 from_step,
@@ -102,7 +101,7 @@ impl Reactor {
                 cache_directory: format!("{}/cache", self.home),
                 checkpoint_seconds: self.checkpoint_seconds,
             };
-            let lease = Lease { attempt, trial: *trial_id, step: from_step };
+            let lease = Lease { attempt, trial: trial_id, step: from_step };
             if let Some(worker) = self.workers.get_mut(&worker_id) {
                 worker.state = WorkerState::Busy(lease);
                 worker.heard_at = now;

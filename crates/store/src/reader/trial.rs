@@ -181,6 +181,7 @@ pub(super) fn trials(
     number: Option<u64>,
 ) -> rusqlite::Result<Vec<TrialRecord>> {
     let objective = objective::columns("sweeps.objective_goal", "sweeps.objective_at");
+    let chosen = only(number);
     // `settings` is last in the row and not asked for.
     let sql = format!(
         "SELECT trials.id, trials.sweep, trials.number, trials.kind, trials.fingerprint,
@@ -194,7 +195,7 @@ pub(super) fn trials(
         LEFT JOIN metrics ON metrics.name = sweeps.objective_metric
         LEFT JOIN trial_metrics
             ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-        WHERE sweeps.id = ?1 AND (?2 IS NULL OR trials.number = ?2)
+        WHERE sweeps.id = ?1 AND {chosen}
         ORDER BY trials.number"
     );
     let mut histories = histories(connection, sweep, number)?;
@@ -202,6 +203,14 @@ pub(super) fn trials(
         let id = row.get("id")?;
         record(row, histories.remove(&id).unwrap_or_default())
     })
+}
+
+/// Returns the condition for the trial of a number, or for all.
+///
+/// Two conditions, because one that allows for both is looked up in no index: each finished trial would then cost a
+/// pass over all.
+fn only(number: Option<u64>) -> &'static str {
+    if number.is_some() { "trials.number = ?2" } else { "?2 IS NULL" }
 }
 
 /// What a trial's attempts add up to.
@@ -222,16 +231,17 @@ fn histories(
     number: Option<u64>,
 ) -> rusqlite::Result<BTreeMap<i64, History>> {
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
-    let mut statement = connection.prepare_cached(
+    let chosen = only(number);
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT attempts.trial, attempts.id, attempts.ending IS NULL AS open,
             CASE WHEN attempts.number >= trials.charged_from THEN attempts.failure_class END AS charged,
             attempts.last_step, attempts.leased_at_ms,
             coalesce(attempts.ended_at_ms - attempts.leased_at_ms, 0) AS wall_ms
         FROM trials
         JOIN attempts ON attempts.trial = trials.id
-        WHERE trials.sweep = ?1 AND (?2 IS NULL OR trials.number = ?2)
+        WHERE trials.sweep = ?1 AND {chosen}
         ORDER BY attempts.trial, attempts.number",
-    )?;
+    ))?;
     let mut rows = statement.query((sweep.0, number))?;
     while let Some(row) = rows.next()? {
         let history = histories.entry(row.get("trial")?).or_default();
