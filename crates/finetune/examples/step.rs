@@ -35,7 +35,7 @@ fn main() {
     let directory = std::env::temp_dir().join(format!("converge-step-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let data = directory.join("train.tsv");
-    std::fs::write(&data, table(batch.max(8), length)).unwrap();
+    std::fs::write(&data, table(Path::new(&model), batch.max(8), length)).unwrap();
     let job = job(&model, &directory, &data, [batch, length, steps + WARM_UP]);
     let mut times = Times::default();
     fine_tune(&job, &mut times).unwrap();
@@ -53,8 +53,16 @@ fn main() {
 }
 
 /// Returns examples of `length` tokens each, two of them for the special ones.
-fn table(rows: u64, length: u64) -> String {
-    let words = ["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
+///
+/// The words are drawn from the whole vocabulary, where the model's directory lists it: as many rows
+/// of the embedding table are touched as by random tokens.
+fn table(model: &Path, rows: u64, length: u64) -> String {
+    let vocabulary = std::fs::read_to_string(model.join("vocab.txt")).unwrap_or_default();
+    let plain = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut words: Vec<&str> = vocabulary.lines().filter(plain).collect();
+    if words.is_empty() {
+        words = vec!["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
+    }
     let mut text = String::from("text\tlabel\n");
     for row in 0..rows {
         for place in 0..length.saturating_sub(2) {
@@ -83,7 +91,7 @@ fn job(model: &str, directory: &Path, data: &Path, [batch, length, steps]: [u64;
         "data": {
             "train": data, "validation": "none", "test": null, "text": "text", "text_pair": null,
             "label": "label", "validation_fraction": 0.0, "test_fraction": 0.0,
-            "train_limit": batch, "validation_limit": null,
+            "train_limit": batch.max(2), "validation_limit": null,
         },
     }))
     .unwrap();
