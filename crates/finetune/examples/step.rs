@@ -61,7 +61,8 @@ fn table(model: &Path, rows: u64, length: u64) -> String {
     let plain = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
     let mut words: Vec<&str> = vocabulary.lines().filter(plain).collect();
     if words.is_empty() {
-        words = vec!["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
+        words =
+            vec!["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
     }
     let mut text = String::from("text\tlabel\n");
     for row in 0..rows {
