@@ -24,7 +24,7 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": str(1 << 28),
 }
 ARRANGEMENTS = {"alone": (1, 1), "threads": (1, CORES), "processes": (CORES, 1)}
-FEWEST, WARM_UP = 5, 3
+FEWEST = 3
 
 
 def say(*words):
@@ -211,7 +211,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench/step")
     parser.add_argument("--program", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--compile", choices=["minilm", "all", "none"], default="minilm")
     parser.add_argument("--shapes", default=SHAPES)
