@@ -88,7 +88,11 @@ def main():
     if options.device != "cpu" and not torch.cuda.is_available():
         raise SystemExit("error: PyTorch sees no CUDA device\nhint: `nvidia-smi` tells whether the driver does")
     layers, hidden, batch, length = map(int, options.shape.replace(":", "x").split("x"))
-    words = [word for word in pathlib.Path("models/minilm/vocab.txt").read_text().split("\n") if word.isalpha() and word.isascii()]
+    words = [
+        word
+        for word in pathlib.Path("models/minilm/vocab.txt").read_text().split("\n")
+        if word.isalpha() and word.isascii()
+    ]
     generator = random.Random(42)
     seconds, peaks, reason = {"ours": [], "float32": [], "bfloat16": []}, {}, ""
     with tempfile.TemporaryDirectory(prefix="converge-bench-") as name:
@@ -106,7 +110,9 @@ def main():
                 seconds["ours"].append(median)
     if not seconds["ours"]:
         print(f"ours left out; it said:\n{reason}", file=sys.stderr)
-    print(f"| {options.shape} on {options.device} | ms a step | ours over it | peak MB on the device |\n|---|---|---|---|")
+    print(
+        f"| {options.shape} on {options.device} | ms a step | ours over it | peak MB on the device |\n|---|---|---|---|"
+    )
     for key, rounds in seconds.items():
         if not rounds:
             continue
@@ -116,7 +122,16 @@ def main():
             f"{peaks.get(key, 0) / 1e6:.0f} |"
         )
     device = torch.cuda.get_device_name() if options.device != "cpu" else machine()
-    print(json.dumps({"date": datetime.datetime.now().isoformat(timespec="minutes"), "device": device, "seconds": seconds, "peak_bytes": peaks}))
+    print(
+        json.dumps(
+            {
+                "date": datetime.datetime.now().isoformat(timespec="minutes"),
+                "device": device,
+                "seconds": seconds,
+                "peak_bytes": peaks,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

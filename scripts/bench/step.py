@@ -136,15 +136,14 @@ def measure_shape(options, directory, shape):
                     continue
                 try:
                     rates[name][arrangement].append(contenders[name].measure(arrangement))
-                except RuntimeError as error:
+                except (RuntimeError, OSError) as error:
                     say(f"{error}: left out")
                     del rates[name]
         say(
             f"{label(shape)} round {number + 1}: "
-            + ", ".join(
-                f"{name} " + "/".join(f"{by[a][-1]:.2f}" for a in ARRANGEMENTS) for name, by in rates.items()
-            )
-            + " steps/s " + "/".join(ARRANGEMENTS)
+            + ", ".join(f"{name} " + "/".join(f"{by[a][-1]:.2f}" for a in ARRANGEMENTS) for name, by in rates.items())
+            + " steps/s "
+            + "/".join(ARRANGEMENTS)
         )
     for name in variants:
         contenders[name].end()

@@ -171,7 +171,9 @@ def tables(results, processes):
     rate = {n: 1e6 * r["step"] / processes[n] / r["computed"] for n, r in results.items()}
     for name, result in results.items():
         parts = breakdown(result, processes[name])
-        cells = {part: f"{s:.1f} ({s / mine[part]:.2f})" if mine[part] > 0.05 else f"{s:.1f}" for part, s in parts.items()}
+        cells = {
+            part: f"{s:.1f} ({s / mine[part]:.2f})" if mine[part] > 0.05 else f"{s:.1f}" for part, s in parts.items()
+        }
         padding = result["computed"] / result["tokens"]
         yield (
             f"| {name} | {cells['step']} | {padding:.2f} | {rate[name]:.0f} ({rate[name] / rate['ours']:.2f}) | "
@@ -197,7 +199,11 @@ def main():
     results, runs = {}, []
     order = [name for name in ("ours", "best", "default") if name in wanted]
     for name in order + (["ours"] if len(order) > 1 and "ours" in order else []):
-        result = ours(options.program, PARTS[options.trials], options.rows) if name == "ours" else theirs(name, grid, definition)
+        result = (
+            ours(options.program, PARTS[options.trials], options.rows)
+            if name == "ours"
+            else theirs(name, grid, definition)
+        )
         runs.append((name, result))
         say(f"{name}: {result['wall']:.1f} s, best accuracy {result['accuracy']:.1%}")
     for name in order:

@@ -2,8 +2,9 @@
 
     python sweep_optuna.py FOLDER MODE NUMBER
 
-FOLDER holds job.json (rows, grid, settings) and gets study.db and report-NUMBER.json. MODE is create (makes the study; with NUMBER
-above 0, its cells wait in it), default (as a tutorial has it) or best (all that Trainer offers a CPU). BENCH_STARTED is when the process was started.
+FOLDER holds job.json (rows, grid, settings) and gets study.db and report-NUMBER.json.
+MODE is create (makes the study; with NUMBER above 0, its cells wait in it), default (as a tutorial has it) or best (all
+that Trainer offers a CPU). BENCH_STARTED is when the process was started.
 """
 
 import dataclasses
