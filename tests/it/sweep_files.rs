@@ -5,6 +5,7 @@ use converge_core::sweep_file::read;
 
 /// File and number of configurations.
 const FILES: &[(&str, usize)] = &[
+    ("bench_grid.toml", 12),
     ("movie_reviews_grid.toml", 24),
     ("movie_reviews_random.toml", 12),
     ("quickstart.toml", 6),

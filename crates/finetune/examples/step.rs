@@ -24,6 +24,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Steps before the first that counts: caches and memory are warm then.
 const WARM_UP: u64 = 3;
 
+/// Examples made at most; longer runs see them again.
+const MOST_EXAMPLES: u64 = 8192;
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().expect("usage: step MODEL_DIRECTORY [BATCH [LENGTH [STEPS]]]");
@@ -35,7 +38,9 @@ fn main() {
     let directory = std::env::temp_dir().join(format!("converge-step-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let data = directory.join("train.tsv");
-    std::fs::write(&data, table(batch.max(8), length)).unwrap();
+    // Other words at each step: an update of embeddings that was put off until a word comes is paid for.
+    let batches = (steps + WARM_UP).min((MOST_EXAMPLES / batch).max(1));
+    std::fs::write(&data, table(Path::new(&model), batch * batches, length)).unwrap();
     let job = job(&model, &directory, &data, [batch, length, steps + WARM_UP]);
     let mut times = Times::default();
     fine_tune(&job, &mut times).unwrap();
@@ -53,8 +58,17 @@ fn main() {
 }
 
 /// Returns examples of `length` tokens each, two of them for the special ones.
-fn table(rows: u64, length: u64) -> String {
-    let words = ["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
+///
+/// The words are drawn from the whole vocabulary, where the model's directory lists it: as many rows
+/// of the embedding table are touched as by random tokens.
+fn table(model: &Path, rows: u64, length: u64) -> String {
+    let vocabulary = std::fs::read_to_string(model.join("vocab.txt")).unwrap_or_default();
+    let plain = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut words: Vec<&str> = vocabulary.lines().filter(plain).collect();
+    if words.is_empty() {
+        words =
+            vec!["film", "plot", "good", "the", "music", "never", "one", "story", "bad", "very"];
+    }
     let mut text = String::from("text\tlabel\n");
     for row in 0..rows {
         for place in 0..length.saturating_sub(2) {
@@ -83,7 +97,7 @@ fn job(model: &str, directory: &Path, data: &Path, [batch, length, steps]: [u64;
         "data": {
             "train": data, "validation": "none", "test": null, "text": "text", "text_pair": null,
             "label": "label", "validation_fraction": 0.0, "test_fraction": 0.0,
-            "train_limit": batch, "validation_limit": null,
+            "train_limit": null, "validation_limit": null,
         },
     }))
     .unwrap();
