@@ -1,6 +1,6 @@
 //! What can be trained: every parameter by its Hugging Face name, in a fixed order.
 //!
-//! The names, and the fields that hold them, are in the table of [`mapping`](crate::mapping).
+//! The names, and the fields that hold them, are in the table of [`mapping`].
 //!
 //! A checkpoint stores the weight of a linear layer as `[output, input]`; Burn computes with
 //! `[input, output]`. [`Parameter::shape`] is ours, [`Parameter::checkpoint_shape`] the file's.
@@ -93,6 +93,7 @@ impl Parameter {
 
 /// The gradient of a loss by one parameter.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a hundred of them live for one step")]
 pub enum Gradient {
     /// All of it.
     Dense(Tensor<1>),

@@ -49,7 +49,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Returns the matrix without the rows before `row`.
-    fn from_row(self, row: usize) -> Self {
+    fn below(self, row: usize) -> Self {
         let skipped = if self.transposed { row } else { row * self.stride };
         Self { values: &self.values[skipped..], ..self }
     }
@@ -133,7 +133,7 @@ pub fn multiply(
     let pieces = product.chunks_mut(rows * stride).enumerate().take(m.div_ceil(rows)).collect();
     tasks::for_each(pieces, |(piece, product): (usize, &mut [f32])| {
         let first = piece * rows;
-        let left = left.from_row(first);
+        let left = left.below(first);
         let rows = rows.min(m - first);
         multiply_on_one_thread(left, right, [rows, k, n], product, stride, fill);
     });
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_product_within_a_wider_matrix_leaves_the_rest_alone() {
         let (left, right) = (numbers(6, 1), numbers(6, 2));
-        let mut product = vec![9.0; 2 * 10];
+        let mut product = [9.0; 2 * 10];
         let size = [2, 3, 2];
         multiply(
             Matrix::new(&left, 3),

@@ -110,7 +110,7 @@ impl Sequences {
     }
 }
 
-fn split<'a>(mut rest: &'a mut [f32], sizes: impl Iterator<Item = usize>) -> Vec<&'a mut [f32]> {
+fn split(mut rest: &mut [f32], sizes: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
     sizes
         .map(|size| {
             let (part, others) = std::mem::take(&mut rest).split_at_mut(size);
