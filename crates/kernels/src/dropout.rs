@@ -5,43 +5,55 @@
 
 /// Lanes that are computed side by side.
 const LANES: usize = 16;
-/// Numbers made at a time: each of the lanes makes four.
-const GROUP: usize = 4 * LANES;
+/// Factors made at a time: each of the lanes makes four words, and each word two factors.
+const GROUP: usize = 8 * LANES;
 
 /// A probability of dropping and the key of the masks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    probability: f32,
+    /// The probability in parts of 65,536.
+    threshold: u32,
+    /// What a kept element is multiplied by, so that the mean stays.
+    kept: f32,
     key: u64,
 }
 
 impl Dropout {
     /// Returns what keeps everything.
-    pub const OFF: Self = Self { probability: 0.0, key: 0 };
+    pub const OFF: Self = Self { threshold: 0, kept: 1.0, key: 0 };
 
     /// Returns dropout of a probability from 0 to 1, its masks a function of `key`.
+    ///
+    /// The probability is rounded to a multiple of 1/65,536, and what is kept is scaled to match.
     pub fn new(probability: f64, key: u64) -> Self {
-        Self { probability: probability as f32, key }
+        const PARTS: f64 = 65_536.0;
+        let dropped = (probability * PARTS).round().clamp(0.0, PARTS);
+        let kept = if dropped < PARTS { PARTS / (PARTS - dropped) } else { 0.0 };
+        Self { threshold: dropped as u32, kept: kept as f32, key }
     }
 
     /// Says whether everything is kept.
     pub fn is_off(self) -> bool {
-        self.probability == 0.0
+        self.threshold == 0
     }
 
-    /// Writes what each element is multiplied by: 0, or one over the probability of keeping.
+    /// Writes what each element is multiplied by: 0, or one over the share that is kept.
     ///
     /// Elements of the same `site` and `unit` get the same factors, whoever asks, and however many follow.
     #[inline(always)]
     pub(crate) fn factors(self, site: u32, unit: u64, factors: &mut [f32]) {
-        let threshold = (f64::from(self.probability) * 4_294_967_296.0) as u64;
-        let threshold = u32::try_from(threshold).unwrap_or(u32::MAX);
-        let kept = if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 };
+        let Self { threshold, kept, .. } = self;
         for (number, factors) in factors.chunks_mut(GROUP).enumerate() {
             let words = group(self.key, [number as u32, unit as u32, (unit >> 32) as u32, site]);
             let words = words.as_flattened();
-            for (factor, word) in factors.iter_mut().zip(words) {
-                *factor = if *word >= threshold { kept } else { 0.0 };
+            let mut made = [0.0; GROUP];
+            let (low, high) = made.split_at_mut(GROUP / 2);
+            for ((low, high), word) in low.iter_mut().zip(high).zip(words) {
+                *low = if word & 0xFFFF >= threshold { kept } else { 0.0 };
+                *high = if word >> 16 >= threshold { kept } else { 0.0 };
+            }
+            for (factor, made) in factors.iter_mut().zip(&made) {
+                *factor = *made;
             }
         }
     }

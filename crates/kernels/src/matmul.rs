@@ -208,10 +208,12 @@ impl Product<'_> {
             packed: (packed_left, packed_right),
         } = self;
         let mut edge = [0.0; EDGE];
+        // Blocks of equal depth: a thin last one would read and write the product for little.
+        let deep = k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1);
         for n0 in (0..n).step_by(COLUMNS) {
             let n1 = (n0 + COLUMNS).min(n);
-            for k0 in (0..k).step_by(DEPTH) {
-                let k1 = (k0 + DEPTH).min(k);
+            for k0 in (0..k).step_by(deep) {
+                let k1 = (k0 + deep).min(k);
                 let depth = k1 - k0;
                 let panel = depth * WIDTH;
                 for (number, column) in (n0..n1).step_by(WIDTH).enumerate() {
