@@ -60,34 +60,37 @@ impl Housekeeping {
     /// Deletes what a trial that has just become final no longer needs, and what it pushed out of the best few.
     /// Returns what the store has to know.
     pub fn clean_up(&mut self, home: &Home, store: &Store, number: u64) -> Vec<Change> {
-        let detail = match store.read().trial(self.sweep, number) {
-            Ok(Some(detail)) => detail,
+        let left = match store.read().leavings(self.sweep, number) {
+            Ok(Some(left)) => left,
             Ok(None) => return Vec::new(),
             Err(error) => {
                 tracing::warn!(number, %error, "cannot look up what a finished trial left on disk");
                 return Vec::new();
             }
         };
-        let trial = detail.trial;
-        let mut changes = vec![Change::ResumePoint { trial: trial.id, point: None }];
-        let weights = trial.best_weights.filter(|_| trial.state == TrialState::Completed);
-        for attempt in &detail.attempts {
-            let folder = home.root().join(&attempt.directory);
+        let mut changes = Vec::new();
+        if left.has_resume_point {
+            changes.push(Change::ResumePoint { trial: left.trial, point: None });
+        }
+        let weights = left.best_weights.as_ref().filter(|_| left.completed);
+        for directory in &left.directories {
+            let folder = home.root().join(directory);
             remove_checkpoints(&folder);
             let best = folder.join(BEST);
-            if weights.as_ref().is_none_or(|weights| home.root().join(&weights.directory) != best) {
+            if weights.is_none_or(|weights| home.root().join(&weights.directory) != best) {
                 remove(&best);
             }
         }
-        match weights {
-            Some(weights) => {
-                self.kept.push(Kept {
-                    trial: trial.id,
-                    value: weights.value,
-                    directory: weights.directory,
-                });
+        match (weights, &left.best_weights) {
+            (Some(weights), _) => self.kept.push(Kept {
+                trial: left.trial,
+                value: weights.value,
+                directory: weights.directory.clone(),
+            }),
+            (None, Some(_)) => {
+                changes.push(Change::BestWeights { trial: left.trial, weights: None });
             }
-            None => changes.push(Change::BestWeights { trial: trial.id, weights: None }),
+            (None, None) => {}
         }
         while self.kept.len() as u64 > self.keep_best {
             let evicted = self.kept.remove(self.worst());

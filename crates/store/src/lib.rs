@@ -89,6 +89,7 @@ pub use change::{BestWeights, Change, ResumePoint};
 pub use database_error::DatabaseError;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
 pub use reader::health::sqlite_version;
+pub use reader::leavings::Leavings;
 pub use reader::ranking::RankedTrial;
 pub use reader::summary::{SweepSummary, TrialCounts};
 pub use reader::sweep::{OpenAttemptRecord, SweepRecord, WorkerRecord};

@@ -2,6 +2,7 @@
 
 pub(crate) mod curve;
 pub(crate) mod health;
+pub(crate) mod leavings;
 pub(crate) mod ranking;
 pub(crate) mod summary;
 pub(crate) mod sweep;

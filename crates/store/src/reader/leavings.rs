@@ -1,0 +1,60 @@
+//! What a trial has left on disk.
+
+use converge_core::ids::{SweepId, TrialId};
+use rusqlite::OptionalExtension;
+
+use super::{QueryError, Reader, rows};
+use crate::change::BestWeights;
+
+/// What a trial has left on disk, as far as the database knows.
+///
+/// Looked up for every trial that ends, so it asks for no more than that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leavings {
+    /// Whose.
+    pub trial: TrialId,
+    /// Whether it completed; its best weights count then.
+    pub completed: bool,
+    /// Its best weights.
+    pub best_weights: Option<BestWeights>,
+    /// Whether a checkpoint is kept to go on from.
+    pub has_resume_point: bool,
+    /// Folders of its attempts, relative to the home.
+    pub directories: Vec<String>,
+}
+
+impl Reader {
+    /// Returns what the trial of a number has left on disk.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn leavings(&self, sweep: SweepId, number: u64) -> Result<Option<Leavings>, QueryError> {
+        self.query("what a trial has left", |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT id, state = 'completed', best_weights_step, best_weights_value,
+                        best_weights_directory, resume_step IS NOT NULL
+                    FROM trials WHERE sweep = ?1 AND number = ?2",
+                )?
+                .query_row((sweep.0, number), |row| {
+                    let step: Option<u64> = row.get(2)?;
+                    let weights = step.map(|step| {
+                        let (value, directory) = (row.get(3)?, row.get(4)?);
+                        Ok::<_, rusqlite::Error>(BestWeights { step, value, directory })
+                    });
+                    Ok(Leavings {
+                        trial: TrialId(row.get(0)?),
+                        completed: row.get(1)?,
+                        best_weights: weights.transpose()?,
+                        has_resume_point: row.get(5)?,
+                        directories: Vec::new(),
+                    })
+                })
+                .optional()?;
+            let Some(mut found) = found else { return Ok(None) };
+            let sql = "SELECT directory FROM attempts WHERE trial = ?1 ORDER BY number";
+            found.directories = rows(connection, sql, [found.trial.0], |row| row.get(0))?;
+            Ok(Some(found))
+        })
+    }
+}
