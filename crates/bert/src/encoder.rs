@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn activations_have_their_known_values() {
         let apply = |activation| -> Vec<f32> {
-            let x = Tensor::<3>::from_data([[[-2.0, -0.5, 0.0, 1.0, 3.0]]], &Device::flex());
+            let x =
+                Tensor::<3>::from_data([[[-2.0, -0.5, 0.0, 1.0, 3.0]]], &crate::device::of_tests());
             activate(x, activation).into_data().try_into_vec().unwrap()
         };
         let known = [
