@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use burn::tensor::Device;
 use converge_bert::device::of_tests;
 use converge_bert::weights::{self, TensorProblem};
 use converge_bert::{

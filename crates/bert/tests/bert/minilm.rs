@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use converge_bert::device::of_tests;
 use converge_bert::{BertConfig, BertInput, ClassifierOptions, Pooling, heads, weights};
 use serde::Deserialize;

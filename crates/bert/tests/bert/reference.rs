@@ -1,7 +1,7 @@
 //! Logits, loss, gradients and twenty optimizer steps, equal to PyTorch's.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use converge_bert::device::of_tests;
 use converge_bert::{BertClassifier, ClassifierOptions, Parameter, Pooling};
 
