@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("protocol", &["core"]),
     ("store", &["core"]),
     ("scheduler", &["core", "protocol", "store"]),
-    ("finetune", &["core", "bert"]),
+    ("finetune", &["core", "kernels", "bert"]),
     ("worker", &["core", "protocol", "finetune"]),
     ("dashboard", &["core", "store"]),
     ("cli", &["core", "protocol", "store", "scheduler", "worker", "dashboard"]),

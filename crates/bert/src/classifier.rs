@@ -9,6 +9,8 @@ use crate::attention::additive_mask;
 use crate::config::{BertConfig, ConfigError};
 use crate::embeddings::Embeddings;
 use crate::encoder::{Dropouts, Encoder};
+#[cfg(feature = "flex")]
+use crate::fused::RowSink;
 use crate::heads::{ClassificationHead, Pooler, mean_pooling};
 use crate::initial_values::initial_values;
 use crate::mapping;
@@ -37,6 +39,10 @@ pub struct BertClassifier {
     pub(crate) parameters: Arc<[Parameter]>,
     #[module(skip)]
     config: Arc<BertConfig>,
+    /// Gradients by rows of the word table, from a backward pass until they are taken.
+    #[cfg(feature = "flex")]
+    #[module(skip)]
+    pub(crate) word_rows: RowSink,
 }
 
 /// A batch of tokenised examples, padded to one length.
@@ -90,6 +96,8 @@ impl BertClassifier {
             head: ClassificationHead::unfilled(config, options.labels, head_dropout, device),
             parameters: mapping::table(config, options.labels, options.pooling).into(),
             config: Arc::new(config.clone()),
+            #[cfg(feature = "flex")]
+            word_rows: RowSink::default(),
         }
     }
 
@@ -145,7 +153,7 @@ impl BertClassifier {
 
     #[cfg(feature = "flex")]
     fn packed_states(&self, packed: &Packed, first_only: bool, dropout_seed: u64) -> Tensor<2> {
-        let embedded = self.embeddings.forward_packed(packed);
+        let embedded = self.embeddings.forward_packed(packed, dropout_seed, &self.word_rows);
         self.encoder.forward_packed(embedded, packed, first_only, dropout_seed)
     }
 }

@@ -7,6 +7,10 @@ use burn::nn::{
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::BertConfig;
+#[cfg(feature = "flex")]
+use crate::fused::{self, EmbeddingTask, RowSink};
+#[cfg(feature = "flex")]
+use crate::packed::Packed;
 
 /// The sum of word, position and token-type embeddings, normalised.
 ///
@@ -19,6 +23,8 @@ pub struct Embeddings {
     pub(crate) token_type_embeddings: Embedding,
     pub(crate) layer_norm: LayerNorm,
     dropout: Dropout,
+    /// Of the normalisation.
+    epsilon: f64,
 }
 
 impl Embeddings {
@@ -37,6 +43,7 @@ impl Embeddings {
                 .with_epsilon(config.layer_norm_eps)
                 .init(device),
             dropout: DropoutConfig::new(dropout).init(),
+            epsilon: config.layer_norm_eps,
         }
     }
 
@@ -78,11 +85,22 @@ impl Embeddings {
     /// # Shapes
     /// - output: `[tokens, hidden]`
     #[cfg(feature = "flex")]
-    pub(crate) fn forward_packed(&self, packed: &crate::packed::Packed) -> Tensor<2> {
+    pub(crate) fn forward_packed(
+        &self,
+        packed: &Packed,
+        dropout_seed: u64,
+        word_rows: &RowSink,
+    ) -> Tensor<2> {
         self.check_length(packed.longest());
-        let embeddings = self.word_embeddings.forward(packed.token_ids.clone())
-            + self.token_type_embeddings.forward(packed.token_type_ids.clone())
-            + self.position_embeddings.forward(packed.positions.clone());
-        self.dropout.forward(self.layer_norm.forward(embeddings)).squeeze_dim(0)
+        let trains = self.word_embeddings.weight.val().device().is_autodiff();
+        let task = EmbeddingTask {
+            tokens: packed.tokens.clone(),
+            dropout: fused::dropout(&self.dropout, trains, dropout_seed),
+            epsilon: self.epsilon as f32,
+            word_rows: word_rows.share(),
+        };
+        let tables =
+            [&self.word_embeddings, &self.position_embeddings, &self.token_type_embeddings];
+        fused::embed(tables, &self.layer_norm, task)
     }
 }

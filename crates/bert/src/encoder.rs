@@ -1,14 +1,23 @@
 //! The stack of transformer layers.
 
+#[cfg(feature = "flex")]
+use std::sync::Arc;
+
 use burn::module::Module;
 use burn::nn::{
     Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
 };
 use burn::tensor::activation::{gelu, relu, tanh};
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use converge_kernels::{self as kernels, Sequences, encoder_layer::Settings};
 
 use crate::attention::Attention;
 use crate::config::{Activation, BertConfig};
+#[cfg(feature = "flex")]
+use crate::fused;
+#[cfg(feature = "flex")]
+use crate::packed::Packed;
 
 /// All encoder layers, applied in order.
 ///
@@ -59,7 +68,7 @@ impl Encoder {
     pub(crate) fn forward_packed(
         &self,
         hidden_states: Tensor<2>,
-        packed: &crate::packed::Packed,
+        packed: &Packed,
         first_only: bool,
         dropout_seed: u64,
     ) -> Tensor<2> {
@@ -104,36 +113,29 @@ impl EncoderLayer {
     pub(crate) fn forward_packed(
         &self,
         hidden_states: Tensor<2>,
-        sequences: std::sync::Arc<converge_kernels::Sequences>,
+        sequences: Arc<Sequences>,
         dropout_seed: u64,
     ) -> Tensor<2> {
-        use converge_kernels::encoder_layer::Settings;
         let Self { attention, feed_forward, .. } = self;
         let trains = hidden_states.device().is_autodiff();
-        let dropout = |dropout: &Dropout| {
-            if trains && dropout.training.is_enabled() {
-                converge_kernels::Dropout::new(dropout.prob, dropout_seed)
-            } else {
-                converge_kernels::Dropout::OFF
-            }
-        };
+        let dropout = |dropout| fused::dropout(dropout, trains, dropout_seed);
         let settings = Settings {
             heads: attention.heads,
             activation: match feed_forward.activation {
-                Activation::Gelu => converge_kernels::Activation::Gelu,
-                Activation::GeluTanh => converge_kernels::Activation::GeluTanh,
-                Activation::Relu => converge_kernels::Activation::Relu,
+                Activation::Gelu => kernels::Activation::Gelu,
+                Activation::GeluTanh => kernels::Activation::GeluTanh,
+                Activation::Relu => kernels::Activation::Relu,
             },
             hidden_dropout: dropout(&attention.output_dropout),
             attention_dropout: dropout(&attention.probabilities_dropout),
         };
-        crate::fused::encoder_layer(
+        fused::encoder_layer(
             hidden_states,
             [&attention.query, &attention.key, &attention.value, &attention.output],
             &attention.layer_norm,
             [&feed_forward.intermediate, &feed_forward.output],
             &feed_forward.layer_norm,
-            crate::fused::LayerTask { settings, epsilon: self.epsilon as f32, sequences },
+            fused::LayerTask { settings, epsilon: self.epsilon as f32, sequences },
         )
     }
 

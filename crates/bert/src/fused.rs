@@ -3,81 +3,33 @@
 //! Burn composes a layer of some forty operations, each of which passes over memory, forward and back. The kernels of
 //! `converge-kernels` do the same arithmetic in a few passes; here they become operations of Burn's graph.
 
+mod embeddings;
+mod encoder_layer;
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
-use burn::nn::{LayerNorm, Linear as LinearModule};
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
-use converge_kernels::encoder_layer::{self, Linear, Settings, Weights};
-use converge_kernels::{Norm, Sequences};
+use converge_kernels::Dropout;
 
-/// What an encoder layer is told beside its tensors.
-#[derive(Debug, Clone)]
-pub(crate) struct LayerTask {
-    pub(crate) settings: Settings,
-    pub(crate) epsilon: f32,
-    pub(crate) sequences: Arc<Sequences>,
-}
-
-/// Parameters of a layer, in the order of [`Weights`].
-#[derive(ExtensionType, Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are those of the kernel's weights")]
-pub struct LayerTensors<B: Backend> {
-    pub query_weight: FloatTensor<B>,
-    pub query_bias: FloatTensor<B>,
-    pub key_weight: FloatTensor<B>,
-    pub key_bias: FloatTensor<B>,
-    pub value_weight: FloatTensor<B>,
-    pub value_bias: FloatTensor<B>,
-    pub attention_output_weight: FloatTensor<B>,
-    pub attention_output_bias: FloatTensor<B>,
-    pub attention_gamma: FloatTensor<B>,
-    pub attention_beta: FloatTensor<B>,
-    pub intermediate_weight: FloatTensor<B>,
-    pub intermediate_bias: FloatTensor<B>,
-    pub output_weight: FloatTensor<B>,
-    pub output_bias: FloatTensor<B>,
-    pub output_gamma: FloatTensor<B>,
-    pub output_beta: FloatTensor<B>,
-}
-
-/// Tensors of a layer: its input and its parameters.
-const TENSORS: usize = 17;
-
-impl<B: Backend> LayerTensors<B> {
-    fn into_array(self, input: FloatTensor<B>) -> [FloatTensor<B>; TENSORS] {
-        [
-            input,
-            self.query_weight,
-            self.query_bias,
-            self.key_weight,
-            self.key_bias,
-            self.value_weight,
-            self.value_bias,
-            self.attention_output_weight,
-            self.attention_output_bias,
-            self.attention_gamma,
-            self.attention_beta,
-            self.intermediate_weight,
-            self.intermediate_bias,
-            self.output_weight,
-            self.output_bias,
-            self.output_gamma,
-            self.output_beta,
-        ]
-    }
-}
+use embeddings::EmbeddingTensors;
+pub(crate) use embeddings::{EmbeddingTask, RowSink, embed};
+use encoder_layer::LayerTensors;
+pub(crate) use encoder_layer::{LayerTask, encoder_layer};
 
 /// Operations that the processor has as one.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FusedOperations: Backend {
+    /// The embeddings of packed tokens: `[tokens, hidden]`.
+    fn embed(
+        #[extension_type] parameters: EmbeddingTensors<Self>,
+        task: EmbeddingTask,
+    ) -> FloatTensor<Self>;
+
     /// One encoder layer over packed tokens: `[tokens, hidden]` to `[asking, hidden]`.
     fn encoder_layer(
         input: FloatTensor<Self>,
@@ -87,188 +39,59 @@ pub(crate) trait FusedOperations: Backend {
 }
 
 impl FusedOperations for Flex {
+    fn embed(parameters: EmbeddingTensors<Self>, task: EmbeddingTask) -> FlexTensor {
+        embeddings::forward(parameters, task)
+    }
+
     fn encoder_layer(
         input: FlexTensor,
         parameters: LayerTensors<Self>,
         task: LayerTask,
     ) -> FlexTensor {
-        compute(&Layer { tensors: parameters.into_array(input).map(contiguous), task }).0
+        encoder_layer::forward(input, parameters, task)
     }
 }
 
 impl<C: CheckpointStrategy> FusedOperations for Autodiff<Flex, C> {
+    fn embed(parameters: EmbeddingTensors<Self>, task: EmbeddingTask) -> FloatTensor<Self> {
+        embeddings::tracked(parameters, task)
+    }
+
     fn encoder_layer(
         input: FloatTensor<Self>,
         parameters: LayerTensors<Self>,
         task: LayerTask,
     ) -> FloatTensor<Self> {
-        let tensors = parameters.into_array(input);
-        let nodes = tensors.each_ref().map(|tensor| tensor.node());
-        let layer =
-            Layer { tensors: tensors.map(|tensor| contiguous(tensor.into_primitive())), task };
-        let (output, saved) = compute(&layer);
-        match LayerBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(operation) => {
-                operation.finish(State(Arc::new(Mutex::new(Some((layer, saved))))), output)
-            }
-            OpsKind::UnTracked(operation) => operation.finish(output),
-        }
+        encoder_layer::tracked(input, parameters, task)
     }
 }
 
-/// Input, parameters and task of one application of a layer.
-struct Layer {
-    tensors: [FlexTensor; TENSORS],
-    task: LayerTask,
-}
-
-impl Layer {
-    fn input(&self) -> &[f32] {
-        floats(&self.tensors[0])
-    }
-
-    fn hidden(&self) -> usize {
-        floats(&self.tensors[2]).len()
-    }
-
-    fn weights(&self) -> Weights<'_> {
-        let linear = |first: usize| Linear {
-            weight: floats(&self.tensors[first]),
-            bias: floats(&self.tensors[first + 1]),
-        };
-        let norm = |first: usize| Norm {
-            gamma: floats(&self.tensors[first]),
-            beta: floats(&self.tensors[first + 1]),
-            epsilon: self.task.epsilon,
-        };
-        Weights {
-            query: linear(1),
-            key: linear(3),
-            value: linear(5),
-            attention_output: linear(7),
-            attention_norm: norm(9),
-            intermediate: linear(11),
-            output: linear(13),
-            output_norm: norm(15),
-        }
-    }
-}
-
-fn compute(layer: &Layer) -> (FlexTensor, encoder_layer::Saved) {
-    let task = &layer.task;
-    let (output, saved) =
-        encoder_layer::forward(task.settings, &layer.weights(), &task.sequences, layer.input());
-    let hidden = layer.hidden();
-    let rows = output.len() / hidden;
-    (tensor(output, vec![rows, hidden]), saved)
-}
-
-/// What a layer keeps from its forward to its backward pass, which takes it.
-#[derive(Clone)]
-struct State(Arc<Mutex<Option<(Layer, encoder_layer::Saved)>>>);
-
-impl fmt::Debug for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("State")
-    }
-}
-
-#[derive(Debug)]
-struct LayerBackward;
-
-impl Backward<Flex, TENSORS> for LayerBackward {
-    type State = State;
-
-    fn backward(
-        self,
-        operation: Ops<State, TENSORS>,
-        gradients: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let taken = operation.state.0.lock().expect("no backward pass panicked").take();
-        let (layer, saved) = taken.expect("a graph goes backward once");
-        let gradient = into_floats(gradients.consume::<Flex>(&operation.node));
-        let task = &layer.task;
-        let found = encoder_layer::backward(
-            task.settings,
-            &layer.weights(),
-            &task.sequences,
-            layer.input(),
-            saved,
-            gradient,
-        );
-        let values = [
-            found.input,
-            found.query.weight,
-            found.query.bias,
-            found.key.weight,
-            found.key.bias,
-            found.value.weight,
-            found.value.bias,
-            found.attention_output.weight,
-            found.attention_output.bias,
-            found.attention_norm.gamma,
-            found.attention_norm.beta,
-            found.intermediate.weight,
-            found.intermediate.bias,
-            found.output.weight,
-            found.output.bias,
-            found.output_norm.gamma,
-            found.output_norm.beta,
-        ];
-        let parents = operation.parents.into_iter().zip(&layer.tensors);
-        for ((parent, like), values) in parents.zip(values) {
-            if let Some(node) = parent {
-                let shape = like.layout().shape().to_vec();
-                gradients.register::<Flex>(node.id, tensor(values, shape));
-            }
-        }
-    }
-}
-
-/// Applies an encoder layer to packed tokens.
+/// What an operation keeps from its forward to its backward pass, which takes it.
 ///
-/// # Shapes
-/// - `input`: `[tokens, hidden]`
-/// - output: `[asking, hidden]`
-pub(crate) fn encoder_layer(
-    input: Tensor<2>,
-    [query, key, value, attention_output]: [&LinearModule; 4],
-    attention_norm: &LayerNorm,
-    [intermediate, output]: [&LinearModule; 2],
-    output_norm: &LayerNorm,
-    task: LayerTask,
-) -> Tensor<2> {
-    let weight = |linear: &LinearModule| linear.weight.val().into_dispatch();
-    let bias = |linear: &LinearModule| {
-        let bias = linear.bias.as_ref().expect("BERT's linear layers have a bias");
-        bias.val().into_dispatch()
-    };
-    let gamma = |norm: &LayerNorm| norm.gamma.val().into_dispatch();
-    let beta = |norm: &LayerNorm| {
-        norm.beta.as_ref().expect("BERT's normalisations have a shift").val().into_dispatch()
-    };
-    let parameters = LayerTensors::<Dispatch> {
-        query_weight: weight(query),
-        query_bias: bias(query),
-        key_weight: weight(key),
-        key_bias: bias(key),
-        value_weight: weight(value),
-        value_bias: bias(value),
-        attention_output_weight: weight(attention_output),
-        attention_output_bias: bias(attention_output),
-        attention_gamma: gamma(attention_norm),
-        attention_beta: beta(attention_norm),
-        intermediate_weight: weight(intermediate),
-        intermediate_bias: bias(intermediate),
-        output_weight: weight(output),
-        output_bias: bias(output),
-        output_gamma: gamma(output_norm),
-        output_beta: beta(output_norm),
-    };
-    let output =
-        <Dispatch as FusedOperations>::encoder_layer(input.into_dispatch(), parameters, task);
-    Tensor::from_dispatch(output)
+/// Burn clones the state of an operation; this clones a handle.
+struct Kept<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Kept<T> {
+    fn new(kept: T) -> Self {
+        Self(Arc::new(Mutex::new(Some(kept))))
+    }
+
+    fn take(&self) -> T {
+        let taken = self.0.lock().expect("no backward pass panicked").take();
+        taken.expect("a graph goes backward once")
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Kept<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Kept")
+    }
 }
 
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -285,4 +108,13 @@ fn into_floats(tensor: FlexTensor) -> Vec<f32> {
 
 fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// Returns the kernels' dropout for that of a module, which acts in training only.
+pub(crate) fn dropout(module: &burn::nn::Dropout, trains: bool, seed: u64) -> Dropout {
+    if trains && module.training.is_enabled() {
+        Dropout::new(module.prob, seed)
+    } else {
+        Dropout::OFF
+    }
 }

@@ -36,6 +36,10 @@ pub(crate) enum Initial {
     Ones,
 }
 
+/// The table whose gradient may come in rows.
+#[cfg(feature = "flex")]
+pub(crate) const WORD_TABLE: &str = "bert.embeddings.word_embeddings.weight";
+
 /// A row of the mapping: checkpoint name, field, and what the module holds.
 type Row = (&'static str, &'static str, Content);
 

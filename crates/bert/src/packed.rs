@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use converge_kernels::embeddings::Token;
 use converge_kernels::{Asking, Sequences};
 
 use crate::classifier::BertInput;
@@ -10,12 +11,7 @@ use crate::classifier::BertInput;
 /// The unmasked tokens of a batch, one example behind the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
-    /// `[1, tokens]`
-    pub(crate) token_ids: Tensor<2, Int>,
-    /// `[1, tokens]`
-    pub(crate) token_type_ids: Tensor<2, Int>,
-    /// `[1, tokens]`
-    pub(crate) positions: Tensor<2, Int>,
+    pub(crate) tokens: Arc<[Token]>,
     pub(crate) sequences: Arc<Sequences>,
     /// The same, the first token of each example asking.
     pub(crate) first_asking: Arc<Sequences>,
@@ -44,19 +40,20 @@ impl Packed {
         let lengths =
             mask.chunks(sequence).map(|row| row.iter().filter(|mask| **mask != 0).count());
         let sequences = Sequences::new(lengths);
-        let tensor = |values: Vec<i64>| {
-            let shape = [1, values.len()];
-            Tensor::from_data(TensorData::new(values, shape), &device)
+        let [words, types] = [&input.token_ids, &input.token_type_ids].map(numbers);
+        let row = |number: i64| u32::try_from(number).expect("ids are not negative");
+        let token = |place: &usize| Token {
+            word: row(words[*place]),
+            position: row((place % sequence) as i64),
+            token_type: row(types[*place]),
         };
-        let pick = |values: Vec<i64>| tensor(kept.iter().map(|place| values[*place]).collect());
+        let tokens = kept.iter().map(token).collect();
         let mut rows = vec![None; mask.len()];
         for (row, place) in kept.iter().enumerate() {
             rows[*place] = Some(row);
         }
         Some(Self {
-            token_ids: pick(numbers(&input.token_ids)),
-            token_type_ids: pick(numbers(&input.token_type_ids)),
-            positions: tensor(kept.iter().map(|place| (place % sequence) as i64).collect()),
+            tokens,
             first_asking: Arc::new(sequences.with_asking(Asking::First)),
             sequences: Arc::new(sequences),
             rows,

@@ -10,9 +10,10 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
+use converge_kernels::embeddings::Rows;
 
 use crate::classifier::BertClassifier;
-use crate::mapping::Initial;
+use crate::mapping::{self, Initial};
 
 /// One trainable tensor of a model: its name, shape and treatment, without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,11 @@ impl Parameter {
         shape
     }
 
+    /// Says whether a checkpoint has it in another order.
+    pub(crate) fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+
     /// Reorders values from the layout of a checkpoint to ours.
     ///
     /// # Panics
@@ -67,12 +73,43 @@ impl Parameter {
 
     fn reordered(&self, values: Vec<f32>, from: Vec<usize>) -> Vec<f32> {
         assert_eq!(values.len(), self.elements(), "`{}` holds another number of values", self.name);
-        let (true, &[_, columns]) = (self.transposed, from.as_slice()) else { return values };
-        let mut reordered = Vec::with_capacity(values.len());
-        for column in 0..columns {
-            reordered.extend(values[column..].iter().step_by(columns));
+        let (true, &[rows, columns]) = (self.transposed, from.as_slice()) else { return values };
+        // In squares, so that the lines of memory that are read and written stay in the cache.
+        const SIDE: usize = 32;
+        let mut reordered = vec![0.0; values.len()];
+        for first_row in (0..rows).step_by(SIDE) {
+            let last_row = (first_row + SIDE).min(rows);
+            for first_column in (0..columns).step_by(SIDE) {
+                for column in first_column..(first_column + SIDE).min(columns) {
+                    let target = &mut reordered[column * rows..][first_row..last_row];
+                    let source = values[first_row * columns + column..].iter().step_by(columns);
+                    target.iter_mut().zip(source).for_each(|(target, value)| *target = *value);
+                }
+            }
         }
         reordered
+    }
+}
+
+/// The gradient of a loss by one parameter.
+#[derive(Debug, Clone)]
+pub enum Gradient {
+    /// All of it.
+    Dense(Tensor<1>),
+    /// The rows that are not zero, as the word table has on the processor.
+    Rows(Rows),
+}
+
+impl Gradient {
+    /// Returns all of it, with its zeros.
+    ///
+    /// Waits for the device and copies.
+    pub fn into_values(self, parameter: &Parameter) -> Vec<f32> {
+        match (self, parameter.shape.as_slice()) {
+            (Self::Dense(tensor), _) => values(tensor),
+            (Self::Rows(rows), &[count, columns]) => rows.to_matrix(count, columns),
+            (Self::Rows(_), shape) => panic!("rows of a parameter of shape {shape:?}"),
+        }
     }
 }
 
@@ -131,16 +168,28 @@ impl BertClassifier {
     /// # Panics
     /// If `update` returns another number of elements.
     pub fn map_parameters(self, update: impl FnMut(&Parameter, Tensor<1>) -> Tensor<1>) -> Self {
-        struct Mapper<'a, F>(Walk<'a>, F);
+        self.map_chosen(None, update)
+    }
+
+    /// Maps the parameter of an index, or all.
+    fn map_chosen(
+        self,
+        chosen: Option<usize>,
+        update: impl FnMut(&Parameter, Tensor<1>) -> Tensor<1>,
+    ) -> Self {
+        struct Mapper<'a, F>(Walk<'a>, Option<usize>, F);
 
         impl<F: FnMut(&Parameter, Tensor<1>) -> Tensor<1>> ModuleMapper for Mapper<'_, F> {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
                 let parameter = self.0.next();
+                if self.1.is_some_and(|chosen| chosen != parameter.index) {
+                    return param;
+                }
                 param.map(|tensor| {
                     let shape = tensor.shape();
                     let trained = tensor.is_require_grad();
                     let strategy = tensor.gradient_checkpointing_strategy();
-                    let updated = (self.1)(parameter, flat(tensor.inner())).inner();
+                    let updated = (self.2)(parameter, flat(tensor.inner())).inner();
                     let updated = updated.reshape::<D, _>(shape);
                     match strategy {
                         Some(strategy) => updated
@@ -154,15 +203,28 @@ impl BertClassifier {
         }
 
         let parameters = self.parameters.clone();
-        self.map(&mut Mapper(Walk::over(&parameters), update))
+        self.map(&mut Mapper(Walk::over(&parameters), chosen, update))
+    }
+
+    /// Returns the model with one parameter replaced by what `update` makes of it, as
+    /// [`map_parameters`](Self::map_parameters) does with all of them.
+    ///
+    /// # Panics
+    /// If `update` returns another number of elements.
+    pub fn map_parameter(self, index: usize, update: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Self {
+        let mut update = Some(update);
+        self.map_chosen(Some(index), |_, tensor| match update.take() {
+            Some(update) => update(tensor),
+            None => tensor,
+        })
     }
 
     /// Takes the gradient of every parameter out of a backward pass, in the order of
     /// [`parameters`](Self::parameters); `None` where the loss does not depend on it.
     ///
     /// # Shapes
-    /// - each: `[parameter.elements()]`, row-major over [`Parameter::shape`]
-    pub fn take_gradients(&self, gradients: Gradients) -> Vec<Option<Tensor<1>>> {
+    /// - each, dense: `[parameter.elements()]`, row-major over [`Parameter::shape`]
+    pub fn take_gradients(&self, gradients: Gradients) -> Vec<Option<Gradient>> {
         struct Visitor(Gradients, Vec<Option<Tensor<1>>>);
 
         impl ModuleVisitor for Visitor {
@@ -173,7 +235,15 @@ impl BertClassifier {
 
         let mut visitor = Visitor(gradients, Vec::with_capacity(self.parameters.len()));
         self.visit(&mut visitor);
-        visitor.1
+        let mut found: Vec<_> =
+            visitor.1.into_iter().map(|gradient| gradient.map(Gradient::Dense)).collect();
+        #[cfg(feature = "flex")]
+        if let (Some(rows), Some(table)) =
+            (self.word_rows.take(), self.parameter(mapping::WORD_TABLE))
+        {
+            found[table.index] = Some(Gradient::Rows(rows));
+        }
+        found
     }
 
     /// Returns the values of one parameter in the layout of a checkpoint, or `None` if the model
@@ -241,6 +311,19 @@ pub(crate) fn fill(
 /// If the device fails to hand them over: nothing can go on without them.
 pub(crate) fn values(tensor: Tensor<1>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("a float tensor reads as f32")
+}
+
+/// Shows a tensor's values, without copying them where they are in this process's memory.
+///
+/// Waits for the device.
+pub fn read_values<R>(tensor: &Tensor<1>, read: impl FnOnce(&[f32]) -> R) -> R {
+    #[cfg(feature = "flex")]
+    if let Ok(primitive) = tensor.clone().try_into_primitive::<burn::backend::Flex>()
+        && let Some(values) = primitive.as_slice()
+    {
+        return read(values);
+    }
+    read(&values(tensor.clone()))
 }
 
 fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {

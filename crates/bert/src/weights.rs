@@ -122,10 +122,16 @@ pub fn save(model: &BertClassifier, writer: &mut impl Write) -> Result<(), SaveE
     let mut result = Ok(());
     model.visit_parameters(|parameter, tensor| {
         if result.is_ok() {
-            let values = parameter.to_checkpoint_layout(parameters::values(tensor));
-            let mut bytes = vec![0; values.len() * size_of::<f32>()];
-            let chunks = bytes.as_chunks_mut().0;
-            chunks.iter_mut().zip(values).for_each(|(chunk, value)| *chunk = value.to_le_bytes());
+            let bytes = |values: &[f32]| -> Vec<u8> {
+                values.iter().flat_map(|value| value.to_le_bytes()).collect()
+            };
+            let bytes = parameters::read_values(&tensor, |values| {
+                if parameter.is_transposed() {
+                    bytes(&parameter.to_checkpoint_layout(values.to_vec()))
+                } else {
+                    bytes(values)
+                }
+            });
             result = write(&bytes);
         }
     });

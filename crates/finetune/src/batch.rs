@@ -123,6 +123,12 @@ impl Batch {
         batch
     }
 
+    /// Returns the rows of the word table that the batch reads, some more than once.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u32> + '_ {
+        // Tokenizers number words with 32 bits.
+        self.token_ids.iter().map(|id| *id as u32)
+    }
+
     /// Returns the batch as tensors of a device.
     ///
     /// # Shapes

@@ -1,7 +1,8 @@
 //! The gradient of a step: summed over micro-batches, measured by layer group, clipped as a whole.
 
 use burn::tensor::{Tensor, TensorData};
-use converge_bert::BertClassifier;
+use converge_bert::{BertClassifier, Gradient, Rows};
+use converge_kernels::vectorised;
 
 use crate::layer_groups::{self, PerGroup};
 
@@ -14,7 +15,44 @@ const LANES: usize = 16;
 /// Gradients of all parameters, by their index; none for what is frozen.
 #[derive(Default)]
 pub(crate) struct Gradients {
-    values: Vec<Option<TensorData>>,
+    values: Vec<Option<Values>>,
+}
+
+/// The gradient by one parameter.
+pub(crate) enum Values {
+    /// All of it.
+    Dense(TensorData),
+    /// The rows that are not zero.
+    Rows(Rows),
+}
+
+impl Values {
+    fn new(gradient: Gradient) -> Self {
+        match gradient {
+            Gradient::Dense(tensor) => Self::Dense(tensor.into_data()),
+            Gradient::Rows(rows) => Self::Rows(rows),
+        }
+    }
+
+    /// The numbers that are kept: all others are zero.
+    fn kept(&self) -> &[f32] {
+        match self {
+            Self::Dense(data) => floats(data),
+            Self::Rows(rows) => &rows.values,
+        }
+    }
+
+    fn add(&mut self, added: Self, columns: usize) {
+        match (self, added) {
+            (Self::Dense(sum), Self::Dense(added)) => {
+                for (sum, added) in floats_mut(sum).iter_mut().zip(floats(&added)) {
+                    *sum += added;
+                }
+            }
+            (Self::Rows(sum), Self::Rows(added)) => sum.add(&added, columns),
+            _ => panic!("the gradient by a parameter keeps its form"),
+        }
+    }
 }
 
 impl Gradients {
@@ -23,27 +61,19 @@ impl Gradients {
     /// Waits for the device.
     pub(crate) fn add_from(&mut self, model: &BertClassifier, loss: Tensor<1>) {
         let added = model.take_gradients(loss.backward());
-        if self.values.is_empty() {
-            self.values =
-                added.into_iter().map(|gradient| gradient.map(Tensor::into_data)).collect();
-            return;
-        }
-        for (sum, added) in self.values.iter_mut().zip(added) {
-            let Some(added) = added.map(Tensor::into_data) else { continue };
+        self.values.resize_with(added.len(), || None);
+        for ((sum, added), parameter) in self.values.iter_mut().zip(added).zip(model.parameters()) {
+            let Some(added) = added.map(Values::new) else { continue };
             match sum {
-                Some(sum) => {
-                    for (sum, added) in floats_mut(sum).iter_mut().zip(floats(&added)) {
-                        *sum += added;
-                    }
-                }
+                Some(sum) => sum.add(added, *parameter.shape.last().unwrap_or(&1)),
                 None => *sum = Some(added),
             }
         }
     }
 
-    /// Returns the values of a parameter's gradient.
-    pub(crate) fn of(&self, index: usize) -> Option<&[f32]> {
-        self.values.get(index)?.as_ref().map(floats)
+    /// Returns the gradient by a parameter.
+    pub(crate) fn of(&self, index: usize) -> Option<&Values> {
+        self.values.get(index)?.as_ref()
     }
 
     /// Measures all gradients in one pass.
@@ -53,7 +83,7 @@ impl Gradients {
         for parameter in model.parameters() {
             if let Some(gradient) = self.of(parameter.index) {
                 let group = &mut squares[layer_groups::of(parameter, layers)];
-                *group = Some(group.unwrap_or(0.0) + sum_of_squares(gradient));
+                *group = Some(group.unwrap_or(0.0) + sum_of_squares(gradient.kept()));
             }
         }
         let global = squares.into_iter().flatten().sum::<f64>().sqrt();
@@ -81,31 +111,51 @@ impl Norms {
 
 /// Returns Σ x², in an order that only the number of elements decides.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    sum_by_chunks(values, values, |value, _| value * value)
+    sum_by_chunks(
+        values,
+        values,
+        #[inline(always)]
+        |value, _| value * value,
+    )
 }
 
 /// Returns Σ (x - y)², in an order that only the number of elements decides.
 pub(crate) fn squared_distance(left: &[f32], right: &[f32]) -> f64 {
-    sum_by_chunks(left, right, |left, right| (left - right) * (left - right))
+    sum_by_chunks(
+        left,
+        right,
+        #[inline(always)]
+        |left, right| (left - right) * (left - right),
+    )
 }
 
+#[inline(always)]
 fn sum_by_chunks(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
-    let chunks = left.chunks(CHUNK).zip(right.chunks(CHUNK));
-    chunks
-        .map(|(left, right)| {
-            let (left, left_rest) = left.as_chunks::<LANES>();
-            let (right, right_rest) = right.as_chunks::<LANES>();
-            let mut lanes = [0.0_f32; LANES];
-            for (left, right) in left.iter().zip(right) {
-                for lane in 0..LANES {
-                    lanes[lane] += term(left[lane], right[lane]);
-                }
+    let mut total = 0.0;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (left, right) in left.chunks(CHUNK).zip(right.chunks(CHUNK)) {
+                total += sum_of_chunk(left, right, &term);
             }
-            let rest = left_rest.iter().zip(right_rest);
-            let rest = rest.map(|(left, right)| f64::from(term(*left, *right))).sum::<f64>();
-            lanes.into_iter().map(f64::from).sum::<f64>() + rest
-        })
-        .sum()
+        },
+    );
+    total
+}
+
+#[inline(always)]
+fn sum_of_chunk(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut lanes = [0.0_f32; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for lane in 0..LANES {
+            lanes[lane] += term(left[lane], right[lane]);
+        }
+    }
+    let rest = left_rest.iter().zip(right_rest);
+    let rest = rest.map(|(left, right)| f64::from(term(*left, *right))).sum::<f64>();
+    lanes.into_iter().map(f64::from).sum::<f64>() + rest
 }
 
 /// Returns the numbers of a parameter or gradient.

@@ -99,6 +99,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         travel,
         device,
         best,
+        unwritten_best: None,
         attempt_directory: job.attempt_directory.clone(),
         fingerprint,
         checkpoints: CheckpointClock::new(job.checkpoint_seconds),

@@ -87,6 +87,9 @@ pub(crate) struct Training {
     /// Outside autodiff.
     pub(crate) device: Device,
     pub(crate) best: BestDirectory,
+    /// The best weights, where they are not in the directory yet: they are written once it counts,
+    /// with a checkpoint or at the end.
+    pub(crate) unwritten_best: Option<BertClassifier>,
     pub(crate) attempt_directory: PathBuf,
     pub(crate) fingerprint: String,
     pub(crate) checkpoints: CheckpointClock,
@@ -112,23 +115,30 @@ impl Training {
         let begin = Instant::now();
         let step = self.progress.step + 1;
         let learning_rate = self.rate.at(step - 1);
+        let padding = self.model().config().pad_token_id;
         let positions = self.order.of_step(step);
         let examples = &self.dataset.train;
-        let model = self.model.as_ref().expect("the model is there between two updates");
         let autodiff = self.device.clone().autodiff();
 
         let targets: Vec<usize> =
             positions.iter().map(|position| examples.class(*position)).collect();
         let divisor = self.loss.divisor(&targets);
+        let batches: Vec<Batch> = micro_batches(positions, examples, &self.settings)
+            .iter()
+            .map(|part| Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding))
+            .collect();
+        let mut words: Vec<u32> = batches.iter().flat_map(Batch::words).collect();
+        words.sort_unstable();
+        words.dedup();
+        self.catch_up(Some(&words));
+
+        let model = self.model.as_ref().expect("the model is there between two updates");
         let mut gradients = Gradients::default();
         let (mut loss, mut tokens) = (0.0, 0);
-        let parts = micro_batches(positions, examples, &self.settings);
-        for (number, part) in parts.iter().enumerate() {
+        for (number, batch) in batches.into_iter().enumerate() {
             if number > 0 && observer.control() == Control::Stop {
                 return Control::Stop;
             }
-            let padding = model.config().pad_token_id;
-            let batch = Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding);
             tokens += batch.tokens;
             let targets = batch.targets.clone();
             // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
@@ -162,6 +172,11 @@ impl Training {
         Control::Continue
     }
 
+    /// Brings the rows of the word table that are about to be read up to date, or all weights.
+    fn catch_up(&mut self, words: Option<&[u32]>) {
+        self.model = self.model.take().map(|model| self.optimizer.catch_up(model, words));
+    }
+
     fn records_groups(&self, step: u64) -> bool {
         step == 1 || step.is_multiple_of(GROUP_STRIDE) || self.is_evaluated(step)
     }
@@ -180,6 +195,7 @@ impl Training {
             found.map(|(name, _)| name.clone())
         };
         if diverged(&metrics).is_none() && self.is_evaluated(step) {
+            self.catch_up(None);
             match self.evaluate(observer) {
                 Some(found) => metrics.extend(found),
                 None => return Ok(Report::CutShort),
@@ -240,7 +256,8 @@ impl Training {
             }
         };
         if counts {
-            self.best.write(self.model())?;
+            // A copy shares its memory with the model until the next update.
+            self.unwritten_best = Some(self.model().valid());
             self.progress.best = Some(Best { step, value });
         }
         Ok(())
@@ -253,6 +270,8 @@ impl Training {
 
     fn checkpoint(&mut self, observer: &mut dyn Observer) -> Result<(), FineTuneError> {
         let begin = Instant::now();
+        self.catch_up(None);
+        self.write_best()?;
         let directory = checkpoint::write(
             &self.attempt_directory,
             &self.fingerprint,
@@ -274,7 +293,12 @@ impl Training {
         Ok(Ending::Stopped { step: self.progress.step })
     }
 
-    fn complete(&self) -> Result<Ending, FineTuneError> {
+    fn write_best(&mut self) -> Result<(), FineTuneError> {
+        self.unwritten_best.take().map_or(Ok(()), |best| self.best.write(&best))
+    }
+
+    fn complete(&mut self) -> Result<Ending, FineTuneError> {
+        self.write_best()?;
         let best = self.progress.best.as_ref();
         let best = best.map(|best| self.best.finish(best.step, best.value)).transpose()?;
         Ok(Ending::Completed { steps: self.progress.step, best })

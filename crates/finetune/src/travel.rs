@@ -1,9 +1,9 @@
 //! How far the weights have come from where they started.
 
 use burn::tensor::Tensor;
-use converge_bert::{BertClassifier, Parameter};
+use converge_bert::{BertClassifier, Parameter, read_values};
 
-use crate::gradients::{GroupSquares, floats, squared_distance, sum_of_squares};
+use crate::gradients::{GroupSquares, squared_distance, sum_of_squares};
 use crate::layer_groups;
 
 /// The weights before the first step.
@@ -22,7 +22,7 @@ impl Travel {
         let mut squares = GroupSquares::default();
         model.visit_parameters(|parameter, tensor| {
             let group = layer_groups::of(parameter, layers);
-            squares.add(group, sum_of_squares(floats(&tensor.clone().into_data())));
+            squares.add(group, read_values(&tensor, sum_of_squares));
             initial.push(trains(parameter).then_some(tensor));
         });
         Self { initial, norms: squares.norms() }
@@ -30,14 +30,15 @@ impl Travel {
 
     /// Returns |W - W0| / |W0| by layer group; none where the group has no weights.
     ///
-    /// Waits for the device and copies each parameter once.
+    /// Waits for the device.
     pub(crate) fn distances(&self, model: &BertClassifier) -> [Option<f64>; 5] {
         let layers = model.config().num_hidden_layers;
         let mut squares = GroupSquares::default();
         model.visit_parameters(|parameter, tensor| {
             if let Some(Some(initial)) = self.initial.get(parameter.index) {
-                let (now, then) = (tensor.into_data(), initial.clone().into_data());
-                let distance = squared_distance(floats(&now), floats(&then));
+                let distance = read_values(&tensor, |now| {
+                    read_values(initial, |then| squared_distance(now, then))
+                });
                 squares.add(layer_groups::of(parameter, layers), distance);
             }
         });

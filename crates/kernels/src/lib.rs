@@ -23,10 +23,11 @@ mod lanes;
 mod norm;
 mod sequences;
 mod special;
-mod tasks;
+pub mod tasks;
 mod vectorised;
 
 pub use activation::Activation;
 pub use dropout::Dropout;
 pub use norm::Norm;
 pub use sequences::{Asking, Sequences};
+pub use vectorised::vectorised;

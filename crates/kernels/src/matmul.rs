@@ -7,6 +7,7 @@
 //! Each element of a product is summed over ascending `k` in blocks of fixed size, whatever the number of threads.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -53,35 +54,40 @@ impl<'a> Matrix<'a> {
         Self { values: &self.values[skipped..], ..self }
     }
 
-    /// Copies `across` elements of each of `deep` lines into lines of `width`, the rest of each zero.
+    /// Copies `across` elements of each of `deep` lines into lines of `WIDTH`, the rest of each zero.
     ///
-    /// Lines run along `k`. `along` says whether `k` is the row in memory.
+    /// Lines run along `k`. `along` says whether `k` numbers the rows in memory.
     #[inline(always)]
-    fn pack(
+    fn pack<const WIDTH: usize>(
         self,
         along: bool,
-        deep: std::ops::Range<usize>,
-        across: std::ops::Range<usize>,
-        width: usize,
+        deep: Range<usize>,
+        across: Range<usize>,
         packed: &mut [f32],
     ) {
+        let (lines, _) = packed.as_chunks_mut::<WIDTH>();
+        let lines = &mut lines[..deep.len()];
         let count = across.len();
-        if along {
-            for (k, line) in deep.zip(packed.chunks_exact_mut(width)) {
+        if !along {
+            if count < WIDTH {
+                lines.fill([0.0; WIDTH]);
+            }
+            for (column, index) in across.enumerate() {
+                let source = &self.values[index * self.stride..][deep.clone()];
+                for (value, line) in source.iter().zip(lines.iter_mut()) {
+                    line[column] = *value;
+                }
+            }
+        } else if count == WIDTH {
+            for (k, line) in deep.zip(lines) {
+                let source = self.values[k * self.stride + across.start..].first_chunk();
+                *line = *source.expect("a matrix holds its rows");
+            }
+        } else {
+            for (k, line) in deep.zip(lines) {
                 let source = &self.values[k * self.stride + across.start..][..count];
                 line[..count].copy_from_slice(source);
                 line[count..].fill(0.0);
-            }
-        } else {
-            let depth = deep.len();
-            if count < width {
-                packed[..depth * width].fill(0.0);
-            }
-            for (column, index) in across.enumerate() {
-                let source = &self.values[index * self.stride + deep.start..][..depth];
-                for (value, line) in source.iter().zip(packed.chunks_exact_mut(width)) {
-                    line[column] = *value;
-                }
             }
         }
     }
@@ -172,19 +178,24 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::F32_LANES >= 16 {
-            self.blocked::<S, ROWS, 2>(simd);
-        } else if S::F32_LANES >= 8 {
-            self.blocked::<S, 6, 2>(simd);
-        } else {
-            self.blocked::<S, 4, 2>(simd);
+        // Tiles that fill the registers of AVX-512, AVX2 and NEON; the last one is for what has no vectors.
+        match S::F32_LANES {
+            16 => self.blocked::<S, ROWS, 2, 32>(simd),
+            8 => self.blocked::<S, 6, 2, 16>(simd),
+            4 => self.blocked::<S, 8, 2, 8>(simd),
+            _ => self.blocked::<S, 4, 4, 4>(simd),
         }
     }
 }
 
 impl Product<'_> {
+    /// Multiplies by tiles of `ROWS` rows and `WIDTH` columns, which are `VECTORS` vectors.
     #[inline(always)]
-    fn blocked<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    fn blocked<S: Simd, const ROWS: usize, const VECTORS: usize, const WIDTH: usize>(
+        self,
+        simd: S,
+    ) {
+        assert_eq!(WIDTH, VECTORS * S::F32_LANES, "a tile is as wide as its vectors");
         let Self {
             left,
             right,
@@ -196,34 +207,28 @@ impl Product<'_> {
             fill,
             packed: (packed_left, packed_right),
         } = self;
-        let width = VECTORS * S::F32_LANES;
         let mut edge = [0.0; EDGE];
         for n0 in (0..n).step_by(COLUMNS) {
             let n1 = (n0 + COLUMNS).min(n);
             for k0 in (0..k).step_by(DEPTH) {
                 let k1 = (k0 + DEPTH).min(k);
                 let depth = k1 - k0;
-                let panel = depth * width;
-                for (number, column) in (n0..n1).step_by(width).enumerate() {
+                let panel = depth * WIDTH;
+                for (number, column) in (n0..n1).step_by(WIDTH).enumerate() {
                     let packed = &mut packed_right[number * panel..][..panel];
-                    right.pack(
-                        !right.transposed,
-                        k0..k1,
-                        column..(column + width).min(n1),
-                        width,
-                        packed,
-                    );
+                    let columns = column..(column + WIDTH).min(n1);
+                    right.pack::<WIDTH>(!right.transposed, k0..k1, columns, packed);
                 }
                 let fresh = k0 == 0 && fill == Fill::Replace;
                 for m0 in (0..m).step_by(ROWS) {
                     let m1 = (m0 + ROWS).min(m);
                     let packed_left = &mut packed_left[..depth * ROWS];
-                    left.pack(left.transposed, k0..k1, m0..m1, ROWS, packed_left);
-                    for (number, column) in (n0..n1).step_by(width).enumerate() {
+                    left.pack::<ROWS>(left.transposed, k0..k1, m0..m1, packed_left);
+                    for (number, column) in (n0..n1).step_by(WIDTH).enumerate() {
                         let packed_right = &packed_right[number * panel..][..panel];
-                        let columns = (column + width).min(n1) - column;
+                        let columns = (column + WIDTH).min(n1) - column;
                         let target = &mut product[m0 * stride + column..];
-                        if m1 - m0 == ROWS && columns == width {
+                        if m1 - m0 == ROWS && columns == WIDTH {
                             tile::<S, ROWS, VECTORS>(
                                 simd,
                                 packed_left,
@@ -233,16 +238,16 @@ impl Product<'_> {
                                 fresh,
                             );
                         } else {
-                            let edge = &mut edge[..ROWS * width];
+                            let edge = &mut edge[..ROWS * WIDTH];
                             tile::<S, ROWS, VECTORS>(
                                 simd,
                                 packed_left,
                                 packed_right,
                                 edge,
-                                width,
+                                WIDTH,
                                 true,
                             );
-                            for (row, sums) in (0..m1 - m0).zip(edge.chunks(width)) {
+                            for (row, sums) in (0..m1 - m0).zip(edge.chunks(WIDTH)) {
                                 add(&mut target[row * stride..][..columns], sums, fresh);
                             }
                         }
@@ -291,5 +296,137 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
 fn add(target: &mut [f32], sums: &[f32], fresh: bool) {
     for (target, sum) in target.iter_mut().zip(sums) {
         *target = if fresh { *sum } else { *target + *sum };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, salt: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 37 + salt * 11) % 101) as f32 / 50.0 - 1.0).collect()
+    }
+
+    fn naive(left: &[f32], right: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
+        let element = |row: usize, column: usize| -> f64 {
+            (0..k).map(|i| f64::from(left[row * k + i]) * f64::from(right[i * n + column])).sum()
+        };
+        (0..m * n).map(|at| element(at / n, at % n)).collect()
+    }
+
+    fn transpose(matrix: &[f32], columns: usize) -> Vec<f32> {
+        (0..columns).flat_map(|column| matrix[column..].iter().step_by(columns)).copied().collect()
+    }
+
+    fn assert_close(found: &[f32], expected: &[f64], what: &str) {
+        for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let difference = (f64::from(*found) - expected).abs();
+            assert!(difference < 2e-4, "{what}: {found} is not {expected} at {at}");
+        }
+    }
+
+    /// Sizes around the edges of tiles, panels and blocks.
+    const SIZES: [[usize; 3]; 8] = [
+        [1, 1, 1],
+        [12, 256, 32],
+        [13, 257, 33],
+        [5, 300, 7],
+        [25, 3, 515],
+        [7, 64, 31],
+        [30, 513, 40],
+        [3, 10, 1100],
+    ];
+
+    #[test]
+    fn products_are_those_of_the_definition_for_both_layouts() {
+        for size in SIZES {
+            let [m, k, n] = size;
+            let (left, right) = (numbers(m * k, 1), numbers(k * n, 2));
+            let expected = naive(&left, &right, size);
+            let (left_t, right_t) = (transpose(&left, k), transpose(&right, n));
+            for (lhs, rhs) in [
+                (Matrix::new(&left, k), Matrix::new(&right, n)),
+                (Matrix::transposed(&left_t, m), Matrix::new(&right, n)),
+                (Matrix::new(&left, k), Matrix::transposed(&right_t, k)),
+                (Matrix::transposed(&left_t, m), Matrix::new(&right_t, k).transpose()),
+            ] {
+                let mut product = vec![7.0; m * n];
+                multiply(lhs, rhs, size, &mut product, n, Fill::Replace);
+                assert_close(&product, &expected, &format!("{size:?}"));
+                multiply(lhs, rhs, size, &mut product, n, Fill::Add);
+                let twice: Vec<f64> = expected.iter().map(|value| 2.0 * value).collect();
+                assert_close(&product, &twice, &format!("added {size:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_of_instructions_gives_the_product() {
+        fn check(name: &str, simd: impl Simd) {
+            for size in SIZES {
+                let [m, k, n] = size;
+                let (left, right) = (numbers(m * k, 3), numbers(k * n, 4));
+                let mut product = vec![0.0; m * n];
+                let (mut packed_left, mut packed_right) =
+                    (vec![0.0; ROWS * DEPTH], vec![0.0; COLUMNS * DEPTH]);
+                Product {
+                    left: Matrix::new(&left, k),
+                    right: Matrix::new(&right, n),
+                    m,
+                    k,
+                    n,
+                    product: &mut product,
+                    stride: n,
+                    fill: Fill::Replace,
+                    packed: (&mut packed_left, &mut packed_right),
+                }
+                .with_simd(simd);
+                assert_close(&product, &naive(&left, &right, size), &format!("{name}, {size:?}"));
+            }
+        }
+        check("no vectors", pulp::Scalar);
+        #[cfg(target_arch = "x86_64")]
+        {
+            pulp::x86::V3::try_new().into_iter().for_each(|simd| check("AVX2", simd));
+            pulp::x86::V4::try_new().into_iter().for_each(|simd| check("AVX-512", simd));
+        }
+    }
+
+    #[test]
+    fn a_product_within_a_wider_matrix_leaves_the_rest_alone() {
+        let (left, right) = (numbers(6, 1), numbers(6, 2));
+        let mut product = vec![9.0; 2 * 10];
+        let size = [2, 3, 2];
+        multiply(
+            Matrix::new(&left, 3),
+            Matrix::new(&right, 2),
+            size,
+            &mut product[4..],
+            10,
+            Fill::Replace,
+        );
+        let expected = naive(&left, &right, size);
+        assert_close(&[product[4], product[5], product[14], product[15]], &expected, "in place");
+        let untouched = (0..20).filter(|at| ![4, 5, 14, 15].contains(at));
+        assert!(untouched.into_iter().all(|at| product[at] == 9.0));
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_seen() {
+        let (mut left, right) = (numbers(40, 1), numbers(40, 2));
+        left[7] = f32::NAN;
+        let mut product = vec![0.0; 16];
+        multiply(
+            Matrix::new(&left, 10),
+            Matrix::new(&right, 4),
+            [4, 10, 4],
+            &mut product,
+            4,
+            Fill::Replace,
+        );
+        assert!(
+            product[..4].iter().all(|value| value.is_nan())
+                && product[4..].iter().all(|value| value.is_finite())
+        );
     }
 }

@@ -10,12 +10,12 @@ const BLOCK: usize = 16 * 1024;
 /// Says whether there is more than one thread to work on.
 ///
 /// A pool of one is not used: handing work to it costs more than it brings.
-pub(crate) fn is_parallel() -> bool {
+pub fn is_parallel() -> bool {
     rayon::current_num_threads() > 1
 }
 
 /// Calls `work` for every item.
-pub(crate) fn for_each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
+pub fn for_each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
     if is_parallel() && items.len() > 1 {
         items.into_par_iter().for_each(work);
     } else {
@@ -24,7 +24,7 @@ pub(crate) fn for_each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
 }
 
 /// Calls `work` for every item and returns what it made, in order.
-pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     if is_parallel() && items.len() > 1 {
         items.into_par_iter().map(work).collect()
     } else {

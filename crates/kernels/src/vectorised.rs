@@ -19,6 +19,6 @@ impl<R, F: FnMut() -> R> WithSimd for Work<F> {
 ///
 /// The work is to be an `#[inline(always)]` closure that changes something it captures, and what it calls is to be
 /// `#[inline(always)]` too; anything else is compiled for the oldest processor.
-pub(crate) fn vectorised<R>(work: impl FnMut() -> R) -> R {
+pub fn vectorised<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Work(work))
 }
