@@ -19,7 +19,9 @@ impl Installation {
         let own = sandbox.write("bin/converge", "");
         std::fs::remove_file(&own).unwrap();
         // A link keeps 100 MB from being copied, where the folder of the tests lies on the same disk.
-        std::fs::hard_link(binary(), &own).or_else(|_| std::fs::copy(binary(), &own).map(|_| ())).unwrap();
+        std::fs::hard_link(binary(), &own)
+            .or_else(|_| std::fs::copy(binary(), &own).map(|_| ()))
+            .unwrap();
         smoke(&sandbox);
         Self { sandbox }
     }
@@ -87,7 +89,8 @@ fn small_models_may_share_a_gpu() {
 fn doctor_lists_workers_and_what_they_lack() {
     let installation = Installation::new();
     two_gpus(&installation);
-    let words = "error while loading shared libraries: libvulkan.so.1: cannot open shared object file";
+    let words =
+        "error while loading shared libraries: libvulkan.so.1: cannot open shared object file";
     installation.worker("converge-worker-wgpu", &format!("echo '{words}' >&2; exit 127"));
     let output = installation.converge(&["doctor"]).expect_code(0);
     for expected in ["by converge-worker-libtorch: cuda:0, cuda:1, libtorch", words] {
@@ -98,7 +101,8 @@ fn doctor_lists_workers_and_what_they_lack() {
 #[test]
 fn a_missing_library_is_named_with_what_to_do() {
     let installation = Installation::new();
-    let words = "error while loading shared libraries: libtorch_cpu.so: cannot open shared object file";
+    let words =
+        "error while loading shared libraries: libtorch_cpu.so: cannot open shared object file";
     installation.worker("converge-worker-libtorch", &format!("echo '{words}' >&2; exit 127"));
     let arguments = ["run", "sweeps/smoke.toml", "run.device=libtorch"];
     let output = installation.converge(&arguments).expect_code(2);
@@ -107,7 +111,11 @@ fn a_missing_library_is_named_with_what_to_do() {
     assert!(!installation.sandbox.home().exists(), "nothing was begun");
     // What was not asked for by name does not stand in the way.
     let output = installation.converge(&["run", "sweeps/smoke.toml"]).expect_code(0);
-    assert!(output.stderr.contains(words) && output.stderr.contains("training on cpu"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains(words) && output.stderr.contains("training on cpu"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -116,7 +124,11 @@ fn a_worker_that_is_not_there_says_how_to_get_it() {
     for (device, script) in [("cuda:0", "setup-libtorch"), ("wgpu", "setup-wgpu")] {
         let argument = format!("run.device={device}");
         let output = installation.converge(&["run", "sweeps/smoke.toml", &argument]).expect_code(2);
-        assert!(output.stderr.contains(&format!("device `{device}` is not built")), "{}", output.stderr);
+        assert!(
+            output.stderr.contains(&format!("device `{device}` is not built")),
+            "{}",
+            output.stderr
+        );
         assert!(output.stderr.contains(script), "{}", output.stderr);
     }
     let output =

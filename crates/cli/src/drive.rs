@@ -53,7 +53,7 @@ pub(crate) async fn prepare_sweep(
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
-    let chosen = device::resolve(&sweep.run)?;
+    let chosen = device::resolve(&sweep.run)?.with_kernel_caches(home)?;
     for warning in &chosen.warnings {
         output::talk(&format!("warning: {warning}\n"));
     }

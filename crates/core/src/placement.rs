@@ -106,6 +106,18 @@ pub fn places(device: &str, offers: &[Offer], visible: Option<&str>) -> Vec<Plac
     if places.is_empty() { vec![Place::plain(device)] } else { places }
 }
 
+/// Returns what makes a GPU's driver keep compiled kernels in `directory`: without them the first steps of every
+/// worker would wait for the compiler.
+pub fn kernel_caches(device: &str, directory: &str) -> Vec<(String, String)> {
+    let variables: &[&str] = match family(device) {
+        // Mesa's (AMD, Intel, software) and NVIDIA's.
+        "wgpu" => &["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"],
+        "cuda" | "cuda-native" => &["CUDA_CACHE_PATH"],
+        _ => &[],
+    };
+    variables.iter().map(|name| ((*name).into(), directory.into())).collect()
+}
+
 fn is_number(rest: &str) -> bool {
     rest.strip_prefix(':').is_some_and(|number| number.parse::<u64>().is_ok())
 }
@@ -170,6 +182,14 @@ mod tests {
             found.iter().map(|place| place.environment[0].1.as_str()).collect();
         assert_eq!(visible, ["3", "GPU-5d1c"]);
         assert_eq!(places("cuda:1", &gpus(2), Some("3,7"))[0].environment[0].1, "7");
+    }
+
+    #[test]
+    fn only_gpus_keep_compiled_kernels() {
+        assert_eq!(kernel_caches("cpu", "/c"), []);
+        let cuda = kernel_caches("cuda:1", "/c");
+        assert_eq!(cuda, [("CUDA_CACHE_PATH".to_string(), "/c".to_string())]);
+        assert_eq!(kernel_caches("wgpu", "/c").len(), 2);
     }
 
     #[test]
