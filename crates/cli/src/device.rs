@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use converge_core::machine::Gpus;
-use converge_core::placement::{Offer, Place, Presence, family, is_accelerator, places, preferred};
+use converge_core::placement::{
+    Offer, Place, Presence, family, is_accelerator, kernel_caches, places, preferred,
+};
 use converge_core::sweep::RunSettings;
+use converge_scheduler::home::Home;
 use converge_scheduler::launcher::Program;
 use converge_scheduler::launcher::local::{OffersError, offers};
 use converge_scheduler::trials::SCRIPTED;
@@ -36,6 +39,23 @@ pub(crate) struct Chosen {
     pub(crate) gpus: Option<Gpus>,
     /// What the user should know before hours are spent.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Chosen {
+    /// Lets drivers keep compiled kernels in the home, where the user has not said another place.
+    pub(crate) fn with_kernel_caches(mut self, home: &Home) -> Result<Self, Report> {
+        let directory = home.cache().join("kernels");
+        for (name, value) in kernel_caches(&self.device, &directory.to_string_lossy()) {
+            if std::env::var_os(&name).is_some() {
+                continue;
+            }
+            std::fs::create_dir_all(&directory)?;
+            for place in &mut self.places {
+                place.environment.push((name.clone(), value.clone()));
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// A worker program beside `converge`, and what it says of itself.
