@@ -255,7 +255,7 @@ pub(crate) fn how_to_build(family: &str) -> String {
         "wgpu" => "scripts/setup-wgpu builds converge-worker-wgpu".into(),
         "cuda-native" => {
             "build it where CUDA's toolkit is: cargo build --release -p converge-worker --no-default-features \
-             --features cuda,tuned, and install it as converge-worker-cuda beside converge"
+             --features cuda, and install it as converge-worker-cuda beside converge"
                 .into()
         }
         _ => "use device = \"auto\" or \"cpu\"".into(),
