@@ -6,6 +6,8 @@
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.
 mod bad_input;
+/// Other devices: which worker serves them, where its workers run, what is said when something is missing.
+mod devices;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.

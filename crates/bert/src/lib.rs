@@ -31,6 +31,7 @@
 //! [`modeling_bert.py`]: https://github.com/huggingface/transformers/blob/8ec58104181bfb34d824d89bccc009b4f6be6e0e/src/transformers/models/bert/modeling_bert.py
 
 pub mod config;
+pub mod device;
 pub mod options;
 
 pub mod attention;

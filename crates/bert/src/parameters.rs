@@ -13,7 +13,7 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 use converge_kernels::embeddings::Rows;
 
 use crate::classifier::BertClassifier;
-use crate::mapping::{self, Initial};
+use crate::mapping::Initial;
 
 /// One trainable tensor of a model: its name, shape and treatment, without its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,11 +236,13 @@ impl BertClassifier {
 
         let mut visitor = Visitor(gradients, Vec::with_capacity(self.parameters.len()));
         self.visit(&mut visitor);
-        let mut found: Vec<_> =
+        let found: Vec<_> =
             visitor.1.into_iter().map(|gradient| gradient.map(Gradient::Dense)).collect();
         #[cfg(feature = "flex")]
+        let mut found = found;
+        #[cfg(feature = "flex")]
         if let (Some(rows), Some(table)) =
-            (self.word_rows.take(), self.parameter(mapping::WORD_TABLE))
+            (self.word_rows.take(), self.parameter(crate::mapping::WORD_TABLE))
         {
             found[table.index] = Some(Gradient::Rows(rows));
         }

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Curve(CurveArguments),
     /// Write every observation of a sweep to stdout
     Export(ExportArguments),
-    /// Look at devices, disk, database and downloads
+    /// Look at devices and their workers, disk, database and downloads
     Doctor(DoctorArguments),
     /// The process that trains; started by `run`
     #[command(hide = true)]
@@ -71,7 +71,7 @@ pub(crate) enum Command {
 pub(crate) struct PlanArguments {
     /// Sweep file
     pub(crate) file: PathBuf,
-    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.workers=2`
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Print JSON
@@ -84,7 +84,7 @@ pub(crate) struct PlanArguments {
 pub(crate) struct RunArguments {
     /// Sweep file
     pub(crate) file: PathBuf,
-    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.workers=2`
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Another name for the sweep

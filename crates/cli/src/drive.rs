@@ -6,7 +6,7 @@ use converge_core::facts::Facts;
 use converge_core::machine::{WorkerPlan, peak_memory, plan_workers};
 use converge_core::materialise::{Cases, cases, trials};
 use converge_core::sampler::{Sample, sample};
-use converge_core::sweep::Sweep;
+use converge_core::sweep::{RunSettings, Sweep};
 use converge_core::trial::TrialState;
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
@@ -18,6 +18,7 @@ use converge_scheduler::trials::{SCRIPTED, definition, load};
 use converge_scheduler::{clock, machine, recovery};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
+use crate::device::Chosen;
 use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
@@ -35,8 +36,10 @@ pub(crate) struct Prepared {
     pub(crate) cases: Cases,
     /// The answer, one entry a case.
     pub(crate) facts: Vec<Facts>,
-    /// Name of the device.
-    pub(crate) device: String,
+    /// Where it runs.
+    pub(crate) chosen: Chosen,
+    /// `[run]`, with what the command line says.
+    pub(crate) run: RunSettings,
 }
 
 /// Makes a runtime on this thread alone: the scheduler waits far more than it works.
@@ -50,11 +53,18 @@ pub(crate) async fn prepare_sweep(
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
-    let (device, program) = device::resolve(&sweep.run)?;
+    let chosen = device::resolve(&sweep.run)?.with_kernel_caches(home)?;
+    for warning in &chosen.warnings {
+        output::talk(&format!("warning: {warning}\n"));
+    }
     let sample = sample(sweep);
     let cases = cases(sweep, &sample);
     // Tokenisation may use the whole machine: nothing trains yet.
-    let command = WorkerCommand { program, device: device.clone(), threads: machine::look().cores };
+    let command = WorkerCommand {
+        program: chosen.program.clone(),
+        places: chosen.places.clone(),
+        threads: machine::look().cores,
+    };
     let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
     let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
     let interrupted = interrupts.next();
@@ -66,7 +76,7 @@ pub(crate) async fn prepare_sweep(
                 PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
                 other => Report::error(&other),
             })?;
-    Ok(Prepared { sample, cases, facts, device })
+    Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
 }
 
 /// Takes the home for this process.
@@ -169,19 +179,14 @@ pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(),
 }
 
 /// Returns how many workers to run for what is left of a sweep.
-pub(crate) fn worker_plan(
-    sweep: &Sweep,
-    facts: &[Facts],
-    cases: &Cases,
-    sample: &Sample,
-    open: u64,
-) -> WorkerPlan {
+pub(crate) fn worker_plan(sweep: &Sweep, prepared: &Prepared, open: u64) -> WorkerPlan {
+    let Prepared { sample, cases, facts, chosen, run } = prepared;
     let needed =
         sample.configurations.iter().zip(&cases.of_configuration).map(|(configuration, case)| {
             let facts = &facts[*case];
             peak_memory(&facts.model, &sweep.settings_of(configuration).train, facts.max_length)
         });
-    plan_workers(sweep.run.workers, machine::look(), open, needed.max().unwrap_or(0))
+    plan_workers(run.workers, machine::look(), chosen.gpus, open, needed.max().unwrap_or(0))
 }
 
 /// Runs a stored sweep to its end, or until it is interrupted, and prints the ranking.
@@ -209,9 +214,9 @@ pub(crate) async fn session(
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
     }
     let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
-    let plan = worker_plan(&sweep, &prepared.facts, &prepared.cases, &prepared.sample, open);
-    announce(&record, &sweep, &plan, &prepared.device);
-    let (device, program) = device::resolve(&sweep.run)?;
+    let plan = worker_plan(&sweep, prepared, open);
+    let Chosen { device, program, places, .. } = &prepared.chosen;
+    announce(&record, &sweep, &plan, device);
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
@@ -239,7 +244,8 @@ pub(crate) async fn session(
         .map(|trial| (trial.number, output::configuration(&trial.configuration)))
         .collect();
     let mut display = Display::new(record.objective.clone(), configurations);
-    let command = WorkerCommand { program, device, threads: plan.threads };
+    let command =
+        WorkerCommand { program: program.clone(), places: places.clone(), threads: plan.threads };
     let session = Session::new(home.clone(), store, id, command, reactor, housekeeping);
     let ended = session.run(interrupts, &mut |update| display.update(&update)).await;
     display.finish();

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod materialise;
 pub mod metric;
 pub mod objective;
+pub mod placement;
 pub mod problem;
 pub mod ranking;
 pub mod sampler;

@@ -27,10 +27,21 @@ pub struct WorkerPlan {
 /// Share of the free memory that workers may fill; the rest is for the page cache and other programs.
 const MEMORY_SHARE: f64 = 0.8;
 
-/// Returns how many workers to run for `trials` unfinished trials with the given peak memory each.
+/// GPUs that workers are spread over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gpus {
+    /// How many.
+    pub count: u64,
+    /// Workers that share one.
+    pub workers_per_gpu: u64,
+}
+
+/// Returns how many workers to run for `trials` unfinished trials with the given peak memory each; with `gpus` they
+/// compute there, and the processor's cores and memory do not bound them.
 pub fn plan_workers(
     wanted: Workers,
     machine: Machine,
+    gpus: Option<Gpus>,
     trials: u64,
     peak_memory: u64,
 ) -> WorkerPlan {
@@ -39,10 +50,16 @@ pub fn plan_workers(
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let needs =
         format!("{:.1} GiB free, {:.1} GiB per worker", gib(machine.free_memory), gib(peak_memory));
+    let room = match gpus {
+        Some(gpus) => (gpus.count * gpus.workers_per_gpu).max(1),
+        None => machine.cores.min(by_memory),
+    };
     let (workers, reason) = match wanted {
         Workers::Count(count) => (count, "as asked for".to_string()),
-        Workers::Auto if trials.max(1) < machine.cores.min(by_memory) => {
-            (trials.max(1), format!("{trials} trials to run"))
+        Workers::Auto if trials.max(1) < room => (trials.max(1), format!("{trials} trials to run")),
+        Workers::Auto if let Some(gpus) = gpus => {
+            let noun = if gpus.count == 1 { "GPU" } else { "GPUs" };
+            (room, format!("{} {noun}, {} per GPU", gpus.count, gpus.workers_per_gpu))
         }
         Workers::Auto if by_memory < machine.cores => (by_memory, needs),
         Workers::Auto => (machine.cores, format!("{} cores, {needs}", machine.cores)),
@@ -78,8 +95,22 @@ mod tests {
 
     fn plan(wanted: Workers, cores: u64, free: u64, trials: u64, peak: u64) -> (u64, u64) {
         let machine = Machine { cores, free_memory: free };
-        let plan = plan_workers(wanted, machine, trials, peak);
+        let plan = plan_workers(wanted, machine, None, trials, peak);
         (plan.workers, plan.threads)
+    }
+
+    #[test]
+    fn gpus_bound_the_workers_instead_of_cores_and_memory() {
+        let machine = Machine { cores: 16, free_memory: GIB };
+        let plan = |wanted, count, workers_per_gpu, trials| {
+            let gpus = Some(Gpus { count, workers_per_gpu });
+            let plan = plan_workers(wanted, machine, gpus, trials, 4 * GIB);
+            (plan.workers, plan.threads, plan.reason)
+        };
+        assert_eq!(plan(Workers::Auto, 4, 1, 100), (4, 4, "4 GPUs, 1 per GPU".into()));
+        assert_eq!(plan(Workers::Auto, 1, 2, 100), (2, 8, "1 GPU, 2 per GPU".into()));
+        assert_eq!(plan(Workers::Auto, 4, 2, 3), (3, 5, "3 trials to run".into()));
+        assert_eq!(plan(Workers::Count(9), 4, 1, 100).0, 9);
     }
 
     #[test]

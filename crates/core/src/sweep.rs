@@ -55,8 +55,11 @@ pub enum Method {
 pub struct RunSettings {
     /// Workers at once.
     pub workers: Workers,
-    /// Device name: `auto`, `cpu`, `scripted`, …
+    /// Device name: `auto`, `cpu`, `cuda`, `cuda:0`, `wgpu`, `libtorch`, `scripted`, …
     pub device: String,
+    /// Workers that share a GPU.
+    #[serde(default = "one")]
+    pub workers_per_gpu: u64,
     /// Finished trials whose best weights stay.
     pub keep_best: u64,
     /// Wall time between checkpoints. Unit: seconds.
@@ -65,6 +68,11 @@ pub struct RunSettings {
     pub worker: Option<String>,
     /// What the device `scripted` plays; the first rule that fits a configuration counts.
     pub script: Vec<ScriptRule>,
+}
+
+/// For sweeps that were stored before the key was there.
+fn one() -> u64 {
+    1
 }
 
 /// `[run] workers`.

@@ -1,44 +1,74 @@
-//! Devices by name.
+//! Devices by name, as [`converge_bert::device`] has them.
 
 use burn::tensor::Device;
+use converge_bert::device::{DeviceError, open as open_device};
+pub use converge_bert::device::{DeviceInfo, Presence, devices};
+use converge_core::failure::FailureClass;
+use converge_core::problem::Problem;
 
 use crate::job::FineTuneError;
 
-/// A device that this build can name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// The name in `[run] device`.
-    pub name: String,
-    /// What it is, for people.
-    pub description: String,
-    /// Whether it is present on this machine.
-    pub available: bool,
-}
-
-/// Returns the devices of this build, the preferred one first.
-pub fn devices() -> Vec<DeviceInfo> {
-    let mut devices = Vec::new();
-    if cfg!(feature = "flex") {
-        devices.push(DeviceInfo {
-            name: "cpu".to_owned(),
-            description: "burn-flex, pure Rust, on the processor".to_owned(),
-            available: true,
-        });
-    }
-    devices
-}
-
 /// Returns the device of a name, for tensors outside autodiff.
 pub(crate) fn open(name: &str) -> Result<Device, FineTuneError> {
-    match name {
-        #[cfg(feature = "flex")]
-        "cpu" => Ok(Device::flex()),
-        _ => {
-            let known: Vec<_> = devices().into_iter().map(|device| device.name).collect();
-            Err(FineTuneError::config(format!(
-                "device `{name}` is not in this build; it has: {}",
-                known.join(", ")
-            )))
+    open_device(name).map_err(|error| FineTuneError::config(error.to_string()))
+}
+
+/// Returns what is wrong with the name of a device, if anything is.
+pub(crate) fn problem(name: &str) -> Option<Problem> {
+    let error = open_device(name).err()?;
+    let problem = Problem::new("run.device", error.to_string());
+    Some(match error {
+        DeviceError::Unknown { .. } => problem,
+        DeviceError::Absent { .. } => {
+            problem.hint("`converge doctor` lists the devices that are here; \"cpu\" always is")
         }
+    })
+}
+
+/// Returns a device on which a model is loaded only to see whether that works: a processor where there is one.
+pub(crate) fn for_checking() -> Result<Device, Vec<Problem>> {
+    let here = |info: &DeviceInfo| info.presence != Presence::Absent;
+    let first = || devices().into_iter().find(here).map(|info| info.name).unwrap_or_default();
+    open_device("cpu")
+        .or_else(|_| open_device("libtorch"))
+        .or_else(|_| open_device(&first()))
+        .map_err(|error| vec![Problem::new("run.device", error.to_string())])
+}
+
+/// What devices say when their memory is used up, in lower case. Burn's operations return no errors: they panic.
+const OUT_OF_MEMORY: [&str; 6] = [
+    "out of memory",
+    "outofmemory",
+    "not enough memory",
+    "can't allocate memory",
+    "buffertoobig",
+    "alloc_failed",
+];
+
+/// Returns the class of a failure that came as a panic with this message.
+pub fn class_of_panic(message: &str) -> FailureClass {
+    let message = message.to_lowercase();
+    if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {
+        FailureClass::Oom
+    } else {
+        FailureClass::Panic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_memory_is_no_defect() {
+        for message in [
+            "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate 2.00 GiB\")",
+            "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to",
+            "Error: OutOfMemory { requested: 17, backtrace: .. }",
+            "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        ] {
+            assert_eq!(class_of_panic(message), FailureClass::Oom, "{message}");
+        }
+        assert_eq!(class_of_panic("index out of bounds"), FailureClass::Panic);
     }
 }

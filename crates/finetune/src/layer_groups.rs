@@ -39,7 +39,7 @@ mod tests {
             (6, vec!["bottom", "bottom", "middle", "middle", "top", "top"]),
         ] {
             let config = BertConfig { num_hidden_layers: layers, ..BertConfig::tiny(8) };
-            let device = burn::tensor::Device::flex();
+            let device = converge_bert::device::of_tests();
             let model =
                 BertClassifier::new(&config, &ClassifierOptions::new(2), 1, &device).unwrap();
             let group = |name: &str| LAYER_GROUPS[of(model.parameter(name).unwrap(), layers)];

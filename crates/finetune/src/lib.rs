@@ -34,7 +34,7 @@ mod train;
 mod travel;
 mod vocabulary;
 
-pub use device::{DeviceInfo, devices};
+pub use device::{DeviceInfo, Presence, class_of_panic, devices};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
 pub use prepare::{PrepareRequest, prepare};
 pub use train::fine_tune;

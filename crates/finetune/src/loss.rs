@@ -85,7 +85,7 @@ mod tests {
     /// Computes the examples before and after `cut` apart.
     fn loss(weights: &[f64], smoothing: f64, cut: usize) -> f64 {
         let loss = Loss { weights: weights.to_vec(), smoothing };
-        let device = Device::flex();
+        let device = converge_bert::device::of_tests();
         let divisor = loss.divisor(&TARGETS);
         let part = |range: std::ops::Range<usize>| {
             let values = LOGITS[range.start * 3..range.end * 3].to_vec();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use converge_bert::{BertClassifier, ClassifierOptions};
 use converge_core::facts::{Facts, ModelFacts};
 use converge_core::problem::Problem;
@@ -41,9 +40,7 @@ pub fn prepare(request: &PrepareRequest) -> Result<Vec<Facts>, Vec<Problem>> {
             }
         }
     };
-    if let Err(error) = device::open(&request.device) {
-        add(vec![Problem::new("run.device", error.to_string())]);
-    }
+    add(device::problem(&request.device).into_iter().collect());
     let mut preparation = Preparation {
         split_seed: request.split_seed,
         loader: Loader::new(&request.cache_directory),
@@ -193,7 +190,7 @@ pub(crate) fn settings_problems(
 
 /// Loads the model to see whether that works, and measures it.
 fn model_facts(source: &Source, options: &ClassifierOptions) -> Result<ModelFacts, Vec<Problem>> {
-    let model = source.load(options, Seed(0), &checking_device()?)?;
+    let model = source.load(options, Seed(0), &device::for_checking()?)?;
     Ok(facts_of(&model))
 }
 
@@ -208,10 +205,4 @@ fn facts_of(model: &BertClassifier) -> ModelFacts {
         vocabulary_size: config.vocab_size as u64,
         max_positions: config.max_position_embeddings as u64,
     }
-}
-
-/// Returns the device on which models are loaded only to see whether that works: the first there is.
-fn checking_device() -> Result<Device, Vec<Problem>> {
-    let name = device::devices().into_iter().next().map(|device| device.name).unwrap_or_default();
-    device::open(&name).map_err(|error| vec![Problem::new("run.device", error.to_string())])
 }

@@ -4,6 +4,8 @@ pub mod local;
 
 use std::path::PathBuf;
 
+use converge_core::placement::Place;
+
 /// A worker program and the arguments before `--directory`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -18,8 +20,8 @@ pub struct Program {
 pub struct WorkerCommand {
     /// The program.
     pub program: Program,
-    /// Device name.
-    pub device: String,
+    /// Where workers run, at least one place; a new one goes where the fewest are.
+    pub places: Vec<Place>,
     /// Threads of each worker.
     pub threads: u64,
 }

@@ -71,9 +71,13 @@ pub async fn prepare(
     let cache_directory = cache.display().to_string();
     mailbox.send(&Down::Prepare { cases, split_seed, cache_directory }).map_err(unusable)?;
     let (signs, mut heard) = unbounded_channel();
-    let mut process = launch(command, directory, signs, |sign| sign).map_err(|source| {
-        PreparationError::Launch { program: command.program.path.display().to_string(), source }
-    })?;
+    let program = command.program.path.display().to_string();
+    let Some(place) = command.places.first() else {
+        let source = std::io::Error::other("it was given no place");
+        return Err(PreparationError::Launch { program, source });
+    };
+    let mut process = launch(command, place, directory, signs, |sign| sign)
+        .map_err(|source| PreparationError::Launch { program, source })?;
     process.ring();
     let answer = tokio::select! {
         answer = listen(&mut mailbox, &mut heard) => answer.map_err(unusable)?,

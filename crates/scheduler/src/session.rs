@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use converge_core::ids::WorkerId;
+use converge_core::placement::emptiest;
 use converge_core::trial::IllegalTransition;
 use converge_protocol::message::Down;
 use converge_store::{ApplyError, Change, SessionId, Store};
@@ -69,6 +70,8 @@ enum Wake {
 /// A worker's logs and, while it runs, its process.
 struct Member {
     mailbox: Mailbox,
+    /// Index among the command's places.
+    place: usize,
     process: Process,
 }
 
@@ -215,17 +218,20 @@ impl Session {
 
     /// Starts a worker: its row first, so that no process runs that the database does not know.
     fn launch(&mut self) -> Result<Event, SessionError> {
-        let place = |worker: WorkerId| format!("workers/{worker}");
-        let made = self.store.new_worker(self.id, &self.command.device, place, clock::unix_ms());
+        let folder = |worker: WorkerId| format!("workers/{worker}");
+        let taken = self.members.values().map(|member| member.place);
+        let place = emptiest(self.command.places.len(), taken);
+        let at = self.command.places[place].clone();
+        let made = self.store.new_worker(self.id, &at.device, folder, clock::unix_ms());
         let worker = match made {
             Ok(worker) => worker,
             Err(error) => return Ok(Event::LaunchFailed(error.to_string())),
         };
-        let directory = self.home.root().join(place(worker));
+        let directory = self.home.root().join(folder(worker));
         let signs = self.signs.clone();
         let started = Mailbox::create(&directory).and_then(|mailbox| {
             let of = move |sign| (worker, sign);
-            Ok((mailbox, launch(&self.command, &directory, signs, of)?))
+            Ok((mailbox, launch(&self.command, &at, &directory, signs, of)?))
         });
         let (mailbox, process) = match started {
             Ok(started) => started,
@@ -239,7 +245,7 @@ impl Session {
             }
         };
         let identity = process.identity.clone();
-        self.members.insert(worker, Member { mailbox, process });
+        self.members.insert(worker, Member { mailbox, place, process });
         self.commit(&[Change::WorkerSpawned {
             worker,
             pid: identity.pid,

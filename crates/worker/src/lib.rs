@@ -19,5 +19,5 @@ mod up_log;
 mod work;
 
 pub use arguments::{Arguments, UsageError};
-pub use converge_finetune::{DeviceInfo, devices};
+pub use converge_finetune::{DeviceInfo, Presence, devices};
 pub use process::run;

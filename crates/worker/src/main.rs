@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use converge_worker::Arguments;
+use converge_worker::{Arguments, DeviceInfo};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,12 +26,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the devices of this build: name, whether it is present, description; separated by tabs.
+/// Prints the devices of this build: name, presence, description; separated by tabs.
 fn list_devices() -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     for device in converge_worker::devices() {
-        let presence = if device.available { "present" } else { "absent" };
-        if writeln!(stdout, "{}\t{presence}\t{}", device.name, device.description).is_err() {
+        let DeviceInfo { name, description, presence } = device;
+        if writeln!(stdout, "{name}\t{}\t{description}", presence.word()).is_err() {
             return ExitCode::FAILURE;
         }
     }

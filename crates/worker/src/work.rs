@@ -177,7 +177,8 @@ impl Workplace {
             None => Condition::Panicked,
         };
         let outcome = outcome.unwrap_or_else(|| {
-            Err(Failure { class: FailureClass::Panic, message: self.panic_message() })
+            let message = self.panic_message();
+            Err(Failure { class: converge_finetune::class_of_panic(&message), message })
         });
         let (ending, best) = match outcome {
             Ok(Ending::Completed { steps, best }) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use burn::tensor::Device;
+use converge_bert::device::of_tests;
 use converge_bert::weights::{self, TensorProblem};
 use converge_bert::{
     BertClassifier, BertConfig, ClassifierOptions, LoadError, LoadReport, Pooling,
@@ -15,7 +15,7 @@ use crate::golden::{self, assert_close, values};
 type Loaded = Result<(BertClassifier, LoadReport), LoadError>;
 
 fn load(bytes: &[u8], options: &ClassifierOptions) -> Loaded {
-    weights::load(bytes, &golden::config(), options, 11, &Device::flex())
+    weights::load(bytes, &golden::config(), options, 11, &of_tests())
 }
 
 fn problems(loaded: Loaded) -> Vec<TensorProblem> {
@@ -72,7 +72,7 @@ fn a_complete_file_is_used_completely() {
 #[test]
 fn names_without_prefix_load_the_same_model() {
     let stripped = File::tiny().renamed(|name| name.trim_start_matches("bert.").to_owned());
-    let device = Device::flex();
+    let device = of_tests();
     let batch = golden::read().forward.batch;
     let (model, report) = load(&stripped.bytes(), &ClassifierOptions::new(3)).unwrap();
     assert_eq!(report.used.len(), stripped.0.len());
@@ -84,7 +84,7 @@ fn names_without_prefix_load_the_same_model() {
 #[test]
 fn a_published_base_in_half_precision_loads() {
     let golden = golden::read().forward;
-    let device = Device::flex();
+    let device = of_tests();
     let bytes = golden::bytes("tiny/published_base.safetensors");
     let (model, report) = load(&bytes, &ClassifierOptions::new(3)).unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ fn bfloat16_values_are_the_upper_halves_of_floats() {
 
 #[test]
 fn a_head_is_initialised_from_the_seed_as_in_a_new_model() {
-    let device = Device::flex();
+    let device = of_tests();
     let options = ClassifierOptions::new(5);
     let (model, report) = load(&File::tiny().bytes(), &options).unwrap();
     assert_eq!(report.newly_initialised, ["classifier.weight", "classifier.bias"]);
@@ -198,7 +198,7 @@ fn wrong_shapes_and_types_are_named_all_at_once() {
     file.0.remove("bert.encoder.layer.1.output.dense.bias");
     let config = BertConfig { vocab_size: 70, ..golden::config() };
     let options = ClassifierOptions::new(3);
-    let error = weights::load(&file.bytes(), &config, &options, 0, &Device::flex()).unwrap_err();
+    let error = weights::load(&file.bytes(), &config, &options, 0, &of_tests()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the weights do not fit the configuration: 4 problems\n  \
@@ -242,14 +242,9 @@ fn damage_to_the_header_is_an_error_or_harmless_but_never_a_panic() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let path = golden::path("nowhere/model.safetensors");
-    let error = weights::load_file(
-        &path,
-        &golden::config(),
-        &ClassifierOptions::new(3),
-        0,
-        &Device::flex(),
-    )
-    .unwrap_err();
+    let error =
+        weights::load_file(&path, &golden::config(), &ClassifierOptions::new(3), 0, &of_tests())
+            .unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read the weights `{}`", path.display()));
     assert!(error.source().is_some());
 }
@@ -267,7 +262,7 @@ fn impossible_options_are_refused_before_the_file_is_looked_at() {
 
 #[test]
 fn a_saved_model_comes_back_bit_for_bit() {
-    let device = Device::flex().autodiff();
+    let device = of_tests().autodiff();
     let options = ClassifierOptions::new(3);
     let model = golden::model(&options, &device);
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -295,7 +290,7 @@ fn a_saved_model_comes_back_bit_for_bit() {
 #[test]
 fn a_failing_writer_is_an_error() {
     let mut full = [0_u8; 100];
-    let model = golden::model(&ClassifierOptions::new(3), &Device::flex());
+    let model = golden::model(&ClassifierOptions::new(3), &of_tests());
     let error = weights::save(&model, &mut &mut full[..]).unwrap_err();
     assert_eq!(error.source.kind(), std::io::ErrorKind::WriteZero);
 }

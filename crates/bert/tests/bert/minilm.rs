@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use converge_bert::device::of_tests;
 use converge_bert::{BertConfig, BertInput, ClassifierOptions, Pooling, heads, weights};
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ fn hidden_states_of_ten_sentences_equal_the_reference() {
     let sentences: Vec<Sentence> =
         serde_json::from_str(&golden::text("minilm/sentences.json")).unwrap();
     let expected = golden::tensors("minilm/hidden_states.safetensors");
-    let device = Device::flex();
+    let device = of_tests();
     let config = BertConfig::from_json(&config).unwrap();
     let options = ClassifierOptions { pooling: Pooling::Mean, ..ClassifierOptions::new(2) };
     let path = directory.join("model.safetensors");

@@ -1,7 +1,8 @@
 //! Logits, loss, gradients and twenty optimizer steps, equal to PyTorch's.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
+use converge_bert::device::of_tests;
 use converge_bert::{BertClassifier, ClassifierOptions, Gradient, Parameter, Pooling};
 
 use crate::golden::{self, Optimizer, assert_close, largest_difference, values};
@@ -9,7 +10,7 @@ use crate::golden::{self, Optimizer, assert_close, largest_difference, values};
 #[test]
 fn logits_and_loss_equal_the_reference() {
     let golden = golden::read().forward;
-    let device = Device::flex();
+    let device = of_tests();
     let model = golden::model(&ClassifierOptions::new(3), &device);
     let logits = model.forward(golden.batch.input(&device));
     assert_eq!(logits.dims(), [4, 3]);
@@ -21,7 +22,7 @@ fn logits_and_loss_equal_the_reference() {
 #[test]
 fn padding_changes_nothing() {
     let golden = golden::read().forward;
-    let device = Device::flex();
+    let device = of_tests();
     let model = golden::model(&ClassifierOptions::new(3), &device);
     let mut padded = golden.batch;
     let wider = |rows: &mut Vec<Vec<i64>>, filler: i64| {
@@ -37,7 +38,7 @@ fn padding_changes_nothing() {
 #[test]
 fn mean_pooling_equals_the_reference() {
     let golden = golden::read().forward;
-    let device = Device::flex();
+    let device = of_tests();
     let options = ClassifierOptions { pooling: Pooling::Mean, ..ClassifierOptions::new(3) };
     let logits = golden::model(&options, &device).forward(golden.batch.input(&device));
     assert_close("mean pooling", &values(logits), &golden.mean_pooling_logits.concat(), 1e-5);
@@ -46,7 +47,7 @@ fn mean_pooling_equals_the_reference() {
 #[test]
 fn the_first_layer_alone_equals_the_reference() {
     let golden = golden::read().forward;
-    let device = Device::flex();
+    let device = of_tests();
     let options = ClassifierOptions { layers: Some(1), ..ClassifierOptions::new(3) };
     let model = golden::model(&options, &device);
     assert_eq!(model.config().num_hidden_layers, 1);
@@ -58,7 +59,7 @@ fn the_first_layer_alone_equals_the_reference() {
 fn every_gradient_equals_the_reference() {
     let golden = golden::read().forward;
     let expected = golden::tensors("tiny/gradients.safetensors");
-    let device = Device::flex().autodiff();
+    let device = of_tests().autodiff();
     let model = golden::model(&ClassifierOptions::new(3), &device);
     let loss = golden.batch.loss(model.forward(golden.batch.input(&device)));
     let gradients = model.take_gradients(loss.backward());
@@ -87,7 +88,7 @@ fn every_gradient_equals_the_reference() {
 #[test]
 fn twenty_steps_of_adamw_equal_the_reference() {
     let golden = golden::read();
-    let device = Device::flex().autodiff();
+    let device = of_tests().autodiff();
     let mut model = golden::model(&ClassifierOptions::new(3), &device);
     let mut optimizer = AdamW::new(&golden.optimizer);
     let (mut worst_loss, mut worst_logits, mut worst_norm) = (0.0_f32, 0.0_f32, 0.0_f64);
@@ -119,7 +120,7 @@ fn dense(model: &BertClassifier, gradients: Vec<Option<Gradient>>) -> Vec<Option
     pairs
         .map(|(parameter, gradient)| {
             let values = gradient?.into_values(parameter);
-            Some(Tensor::from_floats(values.as_slice(), &Device::flex()))
+            Some(Tensor::from_floats(values.as_slice(), &of_tests()))
         })
         .collect()
 }
@@ -149,10 +150,10 @@ fn assert_trained_parameters(model: &BertClassifier) {
 #[test]
 fn a_validation_copy_computes_what_the_trained_model_computes() {
     let golden = golden::read().forward;
-    let device = Device::flex().autodiff();
+    let device = of_tests().autodiff();
     let model = golden::model(&ClassifierOptions::new(3), &device);
     let trained = model.forward(golden.batch.input(&device)).inner();
-    let validated = model.valid().forward(golden.batch.input(&Device::flex()));
+    let validated = model.valid().forward(golden.batch.input(&of_tests()));
     assert!(!validated.device().is_autodiff());
     // Not to the bit: under autodiff, burn computes softmax and LayerNorm in smaller operations.
     assert_close("validation copy", &values(validated), &values(trained), 1e-5);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use converge_core::placement::{Offer, Presence};
 use converge_dashboard::terminal::number::bytes;
 use converge_scheduler::home::Home;
 use converge_scheduler::machine;
@@ -10,7 +11,7 @@ use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
-use crate::device::EMBEDDED;
+use crate::device::{self, EMBEDDED};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::{drive, home as homes, output};
@@ -73,10 +74,30 @@ fn version() -> Check {
 fn device_check() -> Check {
     let mut found =
         if EMBEDDED.is_empty() { "none built in".to_string() } else { EMBEDDED.join(", ") };
-    if Path::new("/proc/driver/nvidia/version").exists() {
-        found += "; an NVIDIA GPU is visible, and this version cannot train on it";
+    let (mut ok, mut serves_cuda) = (!EMBEDDED.is_empty(), false);
+    for program in device::beside() {
+        found += &match &program.offers {
+            Ok(offers) => {
+                let present = |offer: &Offer| offer.presence == Presence::Present;
+                serves_cuda |=
+                    offers.iter().any(|offer| present(offer) && offer.device.starts_with("cuda"));
+                ok |= offers.iter().any(present);
+                let told: Vec<String> = offers.iter().map(device::told).collect();
+                format!("; by {}: {}", program.name, told.join(", "))
+            }
+            Err(error) => {
+                ok = false;
+                format!("; {error}")
+            }
+        };
     }
-    check("devices", !EMBEDDED.is_empty(), found)
+    let idle = device::nvidia_is_visible() && !serves_cuda;
+    if idle {
+        found += "; an NVIDIA GPU is visible, and no worker here trains on it";
+    }
+    let mut check = check("devices", ok && !idle, found);
+    check.hint = idle.then(|| device::how_to_build("cuda"));
+    check
 }
 
 fn cores() -> Check {

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
             "sweep": sweep,
             "facts": prepared.facts,
             "skipped": skipped,
-            "device": prepared.device,
+            "device": prepared.chosen.device,
             "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
             "trials": planned.iter().map(|trial| json!({
                 "configuration": trial.configuration, "replicate": trial.replicate,
@@ -60,14 +60,11 @@ fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u
         }
         text += &facts_text(facts);
     }
-    let plan = drive::worker_plan(
-        sweep,
-        &prepared.facts,
-        &prepared.cases,
-        &prepared.sample,
-        planned.len() as u64,
+    let plan = drive::worker_plan(sweep, prepared, planned.len() as u64);
+    text += &format!(
+        "\nworkers     {} on {} ({})\n",
+        plan.workers, prepared.chosen.device, plan.reason
     );
-    text += &format!("\nworkers     {} on {} ({})\n", plan.workers, prepared.device, plan.reason);
     text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
     text += &trial_table(planned);
     text += "\nsettings of all trials\n";

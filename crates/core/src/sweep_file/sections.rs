@@ -293,6 +293,7 @@ fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
         },
     };
     let device = table.text("device").unwrap_or_else(|| "auto".into());
+    let workers_per_gpu = table.integer("workers_per_gpu", 1).unwrap_or(1);
     let keep_best = table.integer("keep_best", 0).unwrap_or(3);
     let checkpoint_seconds = match table.number("checkpoint_seconds") {
         Some(seconds) if seconds <= 0.0 => {
@@ -305,7 +306,15 @@ fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
     let script = table.take("script");
     table.finish();
     let script = script.map_or(Some(Vec::new()), |node| read_script(node, problems))?;
-    Some(RunSettings { workers, device, keep_best, checkpoint_seconds, worker, script })
+    Some(RunSettings {
+        workers,
+        device,
+        workers_per_gpu,
+        keep_best,
+        checkpoint_seconds,
+        worker,
+        script,
+    })
 }
 
 /// `[[run.script]]`: conditions in `when`, all other keys are the script's.

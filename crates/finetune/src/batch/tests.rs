@@ -36,7 +36,7 @@ fn micro_batches_share_the_examples_by_length() {
 #[test]
 fn a_batch_is_as_long_as_its_longest_example() {
     let (encoder, examples) = examples(&["a b c", "a", ""]);
-    let device = Device::flex();
+    let device = converge_bert::device::of_tests();
     let batch = Batch::new(&examples, &[1, 0, 2], &encoder, 64, 0);
     assert_eq!((batch.tokens, batch.targets.clone()), (3 + 5 + 2, vec![0, 0, 0]));
     let input = batch.into_input(&device, 0);

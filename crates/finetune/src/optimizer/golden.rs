@@ -87,7 +87,7 @@ fn twenty_steps_are_those_of_pytorch() {
     let text = std::fs::read_to_string(goldens().join("golden.json")).unwrap();
     let golden: Golden = serde_json::from_str(&text).unwrap();
     let train = train_settings(&golden.optimizer);
-    let device = Device::flex();
+    let device = converge_bert::device::of_tests();
     let autodiff = device.clone().autodiff();
     let mut model = load("model.safetensors", &autodiff);
     let mut optimizer = Optimizer::new(&train, model.parameters(), |_| true);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use burn::tensor::Device;
+use converge_bert::device::of_tests;
 use converge_bert::{BertClassifier, BertConfig, ClassifierOptions, weights};
 use converge_core::failure::FailureClass;
 use converge_core::objective::{At, Goal};
@@ -207,8 +207,7 @@ fn write_large_model(directory: &Path) -> String {
         ..BertConfig::tiny(33_000)
     };
     std::fs::write(directory.join("config.json"), config.to_json()).unwrap();
-    let model =
-        BertClassifier::new(&config, &ClassifierOptions::new(2), 7, &Device::flex()).unwrap();
+    let model = BertClassifier::new(&config, &ClassifierOptions::new(2), 7, &of_tests()).unwrap();
     let mut file = std::fs::File::create(directory.join("model.safetensors")).unwrap();
     weights::save(&model, &mut file).unwrap();
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];

@@ -53,7 +53,7 @@ pub(crate) fn job(settings: Settings, directory: &Path) -> Job {
         attempt_directory: directory.join("attempt"),
         resume_from: None,
         checkpoint_seconds: 1e9,
-        device: "cpu".to_owned(),
+        device: converge_bert::device::name_of_tests(),
         expected_hashes: BTreeMap::new(),
     }
 }
@@ -63,7 +63,7 @@ pub(crate) fn request(cases: &[Settings], directory: &Path) -> PrepareRequest {
         cases: cases.to_vec(),
         split_seed: TrialSeeds::new(Seed(42), 0).split,
         cache_directory: directory.join("cache"),
-        device: "cpu".to_owned(),
+        device: converge_bert::device::name_of_tests(),
     }
 }
 

@@ -7,17 +7,21 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use converge_core::placement::{Offer, Place, Presence};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::WorkerCommand;
+use super::{Program, WorkerCommand};
 use crate::reactor::Exit;
 
 /// mimalloc's setting of when freed memory goes back to the system.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
+/// Settings of how many threads PyTorch's libraries use; they take all cores otherwise, in every worker.
+const THREADS: [&str; 2] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"];
 
 /// A process that no other can be mistaken for, whatever becomes of its pid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +51,13 @@ pub enum Sign {
     Gone(Exit),
 }
 
-/// Starts a worker on its folder; `signs` hears of it, each sign made by `of`.
+/// Starts a worker at a place, on its folder; `signs` hears of it, each sign made by `of`.
 ///
 /// # Errors
 /// Where the program cannot be started.
 pub fn launch<T: Send + 'static>(
     command: &WorkerCommand,
+    place: &Place,
     directory: &Path,
     signs: UnboundedSender<T>,
     of: impl Fn(Sign) -> T + Send + 'static,
@@ -68,11 +73,14 @@ pub fn launch<T: Send + 'static>(
         // and adds about 0.1 GB (MiniLM, 16 x 32 tokens).
         process.env(PURGE_DELAY, "-1");
     }
+    let threads = command.threads.to_string();
     let mut child = process
         .args(&command.program.arguments)
+        .envs(THREADS.map(|name| (name, &threads)))
+        .envs(place.environment.iter().map(|(name, value)| (name, value)))
         .arg("--directory")
         .arg(directory)
-        .args(["--device", &command.device, "--threads", &command.threads.to_string()])
+        .args(["--device", &place.argument, "--threads", &threads])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(stderr)
@@ -104,6 +112,65 @@ pub fn launch<T: Send + 'static>(
     let identity =
         Identity { pid, process_start: start_of(pid).unwrap_or_default(), boot_id: boot_id() };
     Ok(Process { identity, bell })
+}
+
+/// A worker program does not say what it offers.
+#[derive(Debug, thiserror::Error)]
+pub enum OffersError {
+    /// It could not be started.
+    #[error("cannot start `{program}`")]
+    Launch {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended in another way than with its list: a library that it needs is missing, as a rule.
+    #[error("`{program}` does not work here ({status}){last_words}")]
+    Ended {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: String,
+        /// What it wrote to stderr, on lines of its own.
+        last_words: String,
+    },
+}
+
+/// Asks a worker program for its devices.
+///
+/// # Errors
+/// [`OffersError`]
+pub fn offers(program: &Program) -> Result<Vec<Offer>, OffersError> {
+    let name = program.path.display().to_string();
+    let output = std::process::Command::new(&program.path)
+        .args(&program.arguments)
+        .arg("--devices")
+        .stdin(Stdio::null())
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(source) => return Err(OffersError::Launch { program: name, source }),
+    };
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        let last_words = if words.is_empty() { words } else { format!(":\n{words}") };
+        return Err(OffersError::Ended {
+            program: name,
+            status: output.status.to_string(),
+            last_words,
+        });
+    }
+    let offer = |line: &str| {
+        let mut fields = line.splitn(3, '\t');
+        Some(Offer {
+            device: fields.next()?.into(),
+            presence: Presence::from_word(fields.next()?)?,
+            description: fields.next()?.into(),
+        })
+    };
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(offer).collect())
 }
 
 async fn rang(stdout: &mut ChildStdout) -> bool {
