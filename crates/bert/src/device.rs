@@ -65,6 +65,7 @@ pub enum DeviceError {
 }
 
 /// Returns the devices of this build, the preferred one first; an absent one of each kind is listed as well.
+#[allow(clippy::vec_init_then_push, reason = "which of these lines there are, features decide")]
 pub fn devices() -> Vec<DeviceInfo> {
     let mut devices: Vec<DeviceInfo> = Vec::new();
     #[cfg(feature = "cuda")]
