@@ -1,6 +1,6 @@
 //! What can be trained: every parameter by its Hugging Face name, in a fixed order.
 //!
-//! The names, and the fields that hold them, are in the table of [`mapping`].
+//! The names, and the fields that hold them, are in the table of [the mapping](crate::mapping).
 //!
 //! A checkpoint stores the weight of a linear layer as `[output, input]`; Burn computes with
 //! `[input, output]`. [`Parameter::shape`] is ours, [`Parameter::checkpoint_shape`] the file's.
