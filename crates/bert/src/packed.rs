@@ -15,9 +15,10 @@ pub(crate) struct Packed {
     pub(crate) sequences: Arc<Sequences>,
     /// The same, the first token of each example asking.
     pub(crate) first_asking: Arc<Sequences>,
-    /// For each place of the padded batch, its row among the packed tokens; none for padding.
-    rows: Vec<Option<usize>>,
-    batch: usize,
+    /// For each token, its place in the padded batch.
+    places: Vec<usize>,
+    /// Examples, and tokens of the longest with its padding.
+    padded_shape: [usize; 2],
 }
 
 impl Packed {
@@ -48,16 +49,12 @@ impl Packed {
             token_type: row(types[*place]),
         };
         let tokens = kept.iter().map(token).collect();
-        let mut rows = vec![None; mask.len()];
-        for (row, place) in kept.iter().enumerate() {
-            rows[*place] = Some(row);
-        }
         Some(Self {
             tokens,
             first_asking: Arc::new(sequences.with_asking(Asking::First)),
             sequences: Arc::new(sequences),
-            rows,
-            batch,
+            places: kept,
+            padded_shape: [batch, sequence],
         })
     }
 
@@ -74,13 +71,16 @@ impl Packed {
     pub(crate) fn padded(&self, hidden_states: Tensor<2>) -> Tensor<3> {
         let [_, hidden] = hidden_states.dims();
         let device = hidden_states.device();
-        let places = self.rows.len();
-        let indices: Vec<i64> = self.rows.iter().map(|row| row.unwrap_or(0) as i64).collect();
-        let kept: Vec<f32> = self.rows.iter().map(|row| f32::from(row.is_some())).collect();
+        let [batch, sequence] = self.padded_shape;
+        let places = batch * sequence;
+        let (mut indices, mut kept) = (vec![0; places], vec![0.0_f32; places]);
+        for (row, place) in self.places.iter().enumerate() {
+            (indices[*place], kept[*place]) = (row as i64, 1.0);
+        }
         let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [places]), &device);
         let kept = Tensor::<2>::from_data(TensorData::new(kept, [places, 1]), &device);
         let rows = hidden_states.select(0, indices) * kept;
-        rows.reshape([self.batch, places / self.batch, hidden])
+        rows.reshape([batch, sequence, hidden])
     }
 
     /// Averages the hidden states of each example.
@@ -90,12 +90,13 @@ impl Packed {
     /// - output: `[batch, hidden]`
     pub(crate) fn mean(&self, hidden_states: Tensor<2>) -> Tensor<2> {
         let tokens = self.sequences.tokens();
-        let mut weights = vec![0.0_f32; self.batch * tokens];
+        let batch = self.sequences.count();
+        let mut weights = vec![0.0_f32; batch * tokens];
         for (row, range) in weights.chunks_mut(tokens).zip(self.sequences.ranges()) {
             let share = 1.0 / range.len() as f32;
             row[range].fill(share);
         }
-        let weights = TensorData::new(weights, [self.batch, tokens]);
+        let weights = TensorData::new(weights, [batch, tokens]);
         Tensor::<2>::from_data(weights, &hidden_states.device()).matmul(hidden_states)
     }
 }

@@ -1,8 +1,8 @@
 //! The activation between the two products of a feed-forward block.
 
 use crate::special;
-use crate::tasks;
 use crate::vectorised::vectorised;
+use crate::{lanes, tasks};
 
 /// What `hidden_act` of a configuration names.
 ///
@@ -105,11 +105,7 @@ pub(crate) fn multiply_by(values: &mut [f32], factors: &[f32]) {
     tasks::for_blocks_of_two(factors, values, |factors, values| {
         vectorised(
             #[inline(always)]
-            || {
-                for (value, factor) in values.iter_mut().zip(factors) {
-                    *value *= factor;
-                }
-            },
+            || lanes::multiply(values, factors),
         );
     });
 }

@@ -134,7 +134,7 @@ pub(crate) fn forward(heads: Heads, sequences: &Sequences, projections: &Project
             if !heads.dropout.is_off() {
                 vectorised(
                     #[inline(always)]
-                    || scale_by(&mut probabilities, &factors),
+                    || lanes::multiply(&mut probabilities, &factors),
                 );
             }
             let weights = Matrix::new(&probabilities, tokens.len());
@@ -264,12 +264,5 @@ fn softmax(row: &mut [f32], scale: f32) {
         );
     for value in row {
         *value *= inverse;
-    }
-}
-
-#[inline(always)]
-fn scale_by(values: &mut [f32], factors: &[f32]) {
-    for (value, factor) in values.iter_mut().zip(factors) {
-        *value *= factor;
     }
 }

@@ -4,6 +4,7 @@
 //! `BertEmbeddings` of transformers.
 
 use crate::dropout::Dropout;
+use crate::lanes;
 use crate::norm::{self, Norm, Site};
 use crate::vectorised::vectorised;
 
@@ -63,7 +64,7 @@ pub fn forward(
     let mut places = rows(tables.position, &|token| token.position);
     for (place, token) in places.chunks_mut(hidden).zip(tokens) {
         let token_type = &tables.token_type[token.token_type as usize * hidden..][..hidden];
-        place.iter_mut().zip(token_type).for_each(|(place, value)| *place += value);
+        lanes::add(place, token_type);
     }
     let (mut output, norm) =
         norm::forward(norm, Site { dropout: Dropout::OFF, number: 0 }, words, &places);
@@ -119,7 +120,7 @@ impl Rows {
             }
             if number(other, right) == Some(next) {
                 let added = &other.values[right * columns..][..columns];
-                sum.values[start..].iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+                lanes::add(&mut sum.values[start..], added);
                 right += 1;
             }
             sum.numbers.push(next);
@@ -136,7 +137,7 @@ impl Rows {
             let row = &values[index * columns..][..columns];
             if sum.numbers.last() == Some(&number) {
                 let start = sum.values.len() - columns;
-                sum.values[start..].iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                lanes::add(&mut sum.values[start..], row);
             } else {
                 sum.numbers.push(number);
                 sum.values.extend_from_slice(row);
@@ -181,9 +182,7 @@ fn drop_out(dropout: Dropout, values: &mut [f32], columns: usize) {
         || {
             for (row, values) in values.chunks_mut(columns).enumerate() {
                 dropout.factors(SITE, row as u64, &mut factors);
-                for (value, factor) in values.iter_mut().zip(&factors) {
-                    *value *= factor;
-                }
+                lanes::multiply(values, &factors);
             }
         },
     );

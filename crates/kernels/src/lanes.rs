@@ -1,7 +1,23 @@
-//! Sums in an order that suits vector units and that nothing but the number of elements decides.
+//! Arithmetic on whole rows: elementwise, and sums in an order that suits vector units and that nothing but the number of elements decides.
 
 /// Sums kept side by side.
 const LANES: usize = 16;
+
+/// Multiplies each value by the factor at its place.
+#[inline(always)]
+pub(crate) fn multiply(values: &mut [f32], factors: &[f32]) {
+    for (value, factor) in values.iter_mut().zip(factors) {
+        *value *= factor;
+    }
+}
+
+/// Adds to each value the one at its place.
+#[inline(always)]
+pub(crate) fn add(values: &mut [f32], added: &[f32]) {
+    for (value, added) in values.iter_mut().zip(added) {
+        *value += added;
+    }
+}
 
 /// Returns the sum of the terms made of each element.
 #[inline(always)]

@@ -66,9 +66,7 @@ pub(crate) fn forward(
                         (&mut projected[range.clone()], &mut output[range.clone()]);
                     let residual = &residual[range];
                     if site.dropout.is_off() {
-                        for (value, residual) in values.iter_mut().zip(residual) {
-                            *value += residual;
-                        }
+                        lanes::add(values, residual);
                     } else {
                         site.dropout.factors(
                             site.number,
@@ -165,7 +163,7 @@ pub(crate) fn backward(
                     add_to(gammas, betas, gradient, normalised);
                     unnormalise(gamma, *inverse, gradient, normalised);
                     if site.dropout.is_off() {
-                        add(biases, gradient);
+                        lanes::add(biases, gradient);
                     } else {
                         site.dropout.factors(
                             site.number,
@@ -200,19 +198,10 @@ fn add_to(gammas: &mut [f32], betas: &mut [f32], gradient: &[f32], normalised: &
     }
 }
 
-#[inline(always)]
-fn add(sums: &mut [f32], values: &[f32]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value;
-    }
-}
-
 /// Turns the gradient by a row's output into the one by its input.
 #[inline(always)]
 fn unnormalise(gamma: &[f32], inverse: f32, gradient: &mut [f32], normalised: &[f32]) {
-    for (gradient, gamma) in gradient.iter_mut().zip(gamma) {
-        *gradient *= gamma;
-    }
+    lanes::multiply(gradient, gamma);
     let count = gradient.len() as f32;
     let mean = lanes::sum(
         gradient,
@@ -231,7 +220,7 @@ fn sum_of<const N: usize>(pieces: Vec<[Vec<f32>; N]>) -> [Vec<f32>; N] {
     let mut total = pieces.next().unwrap_or_else(|| std::array::from_fn(|_| Vec::new()));
     for piece in pieces {
         for (total, piece) in total.iter_mut().zip(&piece) {
-            add(total, piece);
+            lanes::add(total, piece);
         }
     }
     total
@@ -246,7 +235,7 @@ pub(crate) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
             #[inline(always)]
             || {
                 for row in piece.chunks(columns) {
-                    add(&mut sums, row);
+                    lanes::add(&mut sums, row);
                 }
             },
         );

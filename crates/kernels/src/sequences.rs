@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::lanes;
+
 /// Which tokens of a batch belong together, and which of them ask.
 ///
 /// A token that asks goes through the whole layer. Of a layer whose output is read at the first token only, that one
@@ -103,9 +105,7 @@ impl Sequences {
     /// Adds the rows of the first tokens to a matrix with a row for each token.
     pub(crate) fn scatter_add(&self, first: &[f32], columns: usize, rows: &mut [f32]) {
         for (first, range) in first.chunks(columns).zip(self.ranges()) {
-            for (row, first) in rows[range.start * columns..].iter_mut().zip(first) {
-                *row += first;
-            }
+            lanes::add(&mut rows[range.start * columns..], first);
         }
     }
 }
