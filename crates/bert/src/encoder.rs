@@ -8,6 +8,8 @@ use burn::nn::{
     Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
 };
 use burn::tensor::activation::{gelu, relu, tanh};
+#[cfg(feature = "flex")]
+use burn::tensor::GradientCheckpointingStrategy;
 use burn::tensor::{Device, Tensor};
 #[cfg(feature = "flex")]
 use converge_kernels::{self as kernels, Sequences, encoder_layer::Settings};
@@ -117,7 +119,10 @@ impl EncoderLayer {
         dropout_seed: u64,
     ) -> Tensor<2> {
         let Self { attention, feed_forward, .. } = self;
-        let trains = hidden_states.device().is_autodiff();
+        let device = hidden_states.device();
+        let trains = device.is_autodiff();
+        let recompute =
+            device.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced);
         let dropout = |dropout| fused::dropout(dropout, trains, dropout_seed);
         let settings = Settings {
             heads: attention.heads,
@@ -135,7 +140,7 @@ impl EncoderLayer {
             &attention.layer_norm,
             [&feed_forward.intermediate, &feed_forward.output],
             &feed_forward.layer_norm,
-            fused::LayerTask { settings, epsilon: self.epsilon as f32, sequences },
+            fused::LayerTask { settings, epsilon: self.epsilon as f32, sequences, recompute },
         )
     }
 

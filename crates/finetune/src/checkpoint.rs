@@ -154,8 +154,8 @@ fn write_states(
     let mut end = 0;
     let infos = optimizer.states(model.parameters()).map(|(name, values)| {
         let start = end;
-        end += size_of_val(values);
-        let shape = vec![values.len()];
+        end += values.elements() * size_of::<f32>();
+        let shape = vec![values.elements()];
         (name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) })
     });
     let metadata = Metadata::new(None, infos.collect()).map_err(io::Error::other)?;
@@ -165,7 +165,7 @@ fn write_states(
     writer.write_all(&(header.len() as u64).to_le_bytes())?;
     writer.write_all(&header)?;
     for (_, values) in optimizer.states(model.parameters()) {
-        for chunk in values.chunks(4096) {
+        for chunk in values.into_values().chunks(4096) {
             let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
             writer.write_all(&bytes)?;
         }
@@ -224,9 +224,9 @@ pub(crate) fn read(
     let names: Vec<String> = optimizer.states(parameters).map(|(name, _)| name).collect();
     let tensors =
         Tensors::new(OPTIMIZER, &bytes, &names, &manifest.optimizer_tensors).map_err(unusable)?;
-    for (name, state) in optimizer.states_mut(parameters) {
-        *state = tensors.values(&name, &[state.len()]).map_err(unusable)?;
-    }
+    optimizer
+        .restore(parameters, |name, elements| tensors.values(name, &[elements]))
+        .map_err(unusable)?;
 
     if manifest.progress.best.is_some() {
         checked(BEST)?;

@@ -13,6 +13,11 @@ pub(crate) fn open(name: &str) -> Result<Device, FineTuneError> {
     open_device(name).map_err(|error| FineTuneError::config(error.to_string()))
 }
 
+/// Says whether tensors of a device are in this process's memory, to be read and written in place.
+pub(crate) fn is_processor(device: &Device) -> bool {
+    open_device("cpu").is_ok_and(|cpu| device.clone().inner() == cpu)
+}
+
 /// Returns what is wrong with the name of a device, if anything is.
 pub(crate) fn problem(name: &str) -> Option<Problem> {
     let error = open_device(name).err()?;

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use converge_bert::{BertClassifier, Gradient, Rows};
 use converge_kernels::vectorised;
 
+use crate::device;
 use crate::layer_groups::{self, PerGroup};
 
 /// Elements whose squares are added before they join the sum of their tensor. Fixed, so that no
@@ -20,8 +21,10 @@ pub(crate) struct Gradients {
 
 /// The gradient by one parameter.
 pub(crate) enum Values {
-    /// All of it.
+    /// All of it, in this process's memory.
     Dense(TensorData),
+    /// All of it, in the memory of a device that is no processor.
+    OnDevice(Tensor<1>),
     /// The rows that are not zero.
     Rows(Rows),
 }
@@ -29,16 +32,11 @@ pub(crate) enum Values {
 impl Values {
     fn new(gradient: Gradient) -> Self {
         match gradient {
-            Gradient::Dense(tensor) => Self::Dense(tensor.into_data()),
+            Gradient::Dense(tensor) if device::is_processor(&tensor.device()) => {
+                Self::Dense(tensor.into_data())
+            }
+            Gradient::Dense(tensor) => Self::OnDevice(tensor),
             Gradient::Rows(rows) => Self::Rows(rows),
-        }
-    }
-
-    /// The numbers that are kept: all others are zero.
-    fn kept(&self) -> &[f32] {
-        match self {
-            Self::Dense(data) => floats(data),
-            Self::Rows(rows) => &rows.values,
         }
     }
 
@@ -49,6 +47,7 @@ impl Values {
                     *sum += added;
                 }
             }
+            (Self::OnDevice(sum), Self::OnDevice(added)) => *sum = sum.clone() + added,
             (Self::Rows(sum), Self::Rows(added)) => sum.add(&added, columns),
             _ => panic!("the gradient by a parameter keeps its form"),
         }
@@ -77,18 +76,51 @@ impl Gradients {
     }
 
     /// Measures all gradients in one pass.
+    ///
+    /// Waits for the device.
     pub(crate) fn norms(&self, model: &BertClassifier) -> Norms {
         let layers = model.config().num_hidden_layers;
         let mut squares: [Option<f64>; 5] = [None; 5];
+        let mut on_device: [Vec<Tensor<1>>; 5] = Default::default();
         for parameter in model.parameters() {
-            if let Some(gradient) = self.of(parameter.index) {
-                let group = &mut squares[layer_groups::of(parameter, layers)];
-                *group = Some(group.unwrap_or(0.0) + sum_of_squares(gradient.kept()));
+            let group = layer_groups::of(parameter, layers);
+            let mut add = |square| squares[group] = Some(squares[group].unwrap_or(0.0) + square);
+            match self.of(parameter.index) {
+                Some(Values::Dense(data)) => add(sum_of_squares(floats(data))),
+                Some(Values::Rows(rows)) => add(sum_of_squares(&rows.values)),
+                Some(Values::OnDevice(tensor)) => on_device[group].push(tensor.clone()),
+                None => {}
             }
         }
+        let sums = sums_on_device(on_device);
+        let squares: [_; 5] = std::array::from_fn(|group| squares[group].or(sums[group]));
         let global = squares.into_iter().flatten().sum::<f64>().sqrt();
         Norms { global, groups: squares.map(|square| square.map(f64::sqrt)) }
     }
+}
+
+/// Returns Σ x² over all tensors of each group; none where there are none.
+///
+/// A few long operations and one wait: gradients stay where they are.
+fn sums_on_device(groups: [Vec<Tensor<1>>; 5]) -> [Option<f64>; 5] {
+    let mut sums = [None; 5];
+    let sum = |tensors: Vec<Tensor<1>>| {
+        let all = Tensor::cat(tensors, 0);
+        (all.clone() * all).sum()
+    };
+    let (places, found): (Vec<usize>, Vec<Tensor<1>>) = groups
+        .into_iter()
+        .enumerate()
+        .filter(|(_, tensors)| !tensors.is_empty())
+        .map(|(group, tensors)| (group, sum(tensors)))
+        .unzip();
+    if !found.is_empty() {
+        let data = Tensor::cat(found, 0).into_data();
+        for (place, value) in places.into_iter().zip(floats(&data)) {
+            sums[place] = Some(f64::from(*value));
+        }
+    }
+    sums
 }
 
 /// Norms of a gradient.

@@ -1,33 +1,39 @@
-//! Update rules: weights, gradient and state in, weights and state out, in one pass over memory.
+//! Update rules: weights, gradient and state in, weights and state out.
 //!
 //! State is kept by parameter and named after it, so that a checkpoint can be checked for
 //! completeness. Weight decay spares biases and `LayerNorm`; the head has its own learning rate.
+//! On a processor weights and state are updated in place, in one pass over memory; elsewhere by the
+//! device's own operations.
 
-use burn::tensor::{Tensor, TensorData};
+use std::borrow::Cow;
+
+use burn::tensor::{Device, Tensor, TensorData};
 use converge_bert::{BertClassifier, Parameter};
 use converge_core::settings::TrainSettings;
-use converge_kernels::{tasks, vectorised};
 
-use crate::gradients::{Gradients, Values, floats, floats_mut};
+use crate::device;
+use crate::gradients::Gradients;
 use crate::layer_groups;
-use rows::LateRows;
-use rule::{Rule, Step};
+use on_device::DeviceStates;
+use host::HostStates;
+use rule::Rule;
 
+mod on_device;
+mod host;
 mod rows;
 mod rule;
-
-/// Elements that are updated as one piece of work.
-const BLOCK: usize = 64 * 1024;
 
 /// An optimizer with its state.
 pub(crate) struct Optimizer {
     rule: Rule,
     weight_decay: f64,
     head_multiplier: f64,
-    /// State by parameter, in the order of the rule's [`slots`](Rule::slots); none where frozen.
-    states: Vec<Option<Vec<Vec<f32>>>>,
-    /// By parameter, where gradients come in rows.
-    late: Vec<Option<LateRows>>,
+    states: States,
+}
+
+enum States {
+    Host(HostStates),
+    Device(DeviceStates),
 }
 
 /// What an update needs besides weights and gradients.
@@ -40,30 +46,52 @@ pub(crate) struct Update {
     pub(crate) gradient_factor: f32,
 }
 
+/// One slot of the state of one parameter.
+pub(crate) enum State<'a> {
+    Host(&'a [f32]),
+    Device(Tensor<1>),
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn elements(&self) -> usize {
+        match self {
+            Self::Host(values) => values.len(),
+            Self::Device(tensor) => tensor.shape().num_elements(),
+        }
+    }
+
+    /// Waits for the device.
+    pub(crate) fn into_values(self) -> Cow<'a, [f32]> {
+        match self {
+            Self::Host(values) => Cow::Borrowed(values),
+            Self::Device(tensor) => Cow::Owned(converge_bert::read_values(&tensor, <[f32]>::to_vec)),
+        }
+    }
+}
+
 impl Optimizer {
-    /// Returns an optimizer for the parameters that `trains` says are not frozen.
+    /// Returns an optimizer for the parameters that `trains` says are not frozen, on a device outside autodiff.
     pub(crate) fn new(
         train: &TrainSettings,
-        parameters: &[Parameter],
+        model: &BertClassifier,
         trains: impl Fn(&Parameter) -> bool,
+        device: &Device,
     ) -> Self {
         let rule = Rule::new(train);
-        let state = |parameter: &Parameter| {
-            let slot = |_: &&str| vec![0.0; parameter.elements()];
-            trains(parameter).then(|| rule.slots().iter().map(slot).collect())
+        let states = if device::is_processor(device) {
+            States::Host(HostStates::new(rule, model.parameters(), trains))
+        } else {
+            States::Device(DeviceStates::new(rule, model, trains, device))
         };
         Self {
             rule,
             weight_decay: train.weight_decay,
             head_multiplier: train.head_learning_rate_multiplier,
-            states: parameters.iter().map(state).collect(),
-            late: parameters.iter().map(|_| None).collect(),
+            states,
         }
     }
 
-    /// Updates every parameter that is not frozen and has a gradient.
-    ///
-    /// On the CPU, weights are written in place unless something else holds them.
+    /// Updates every parameter that is not frozen.
     pub(crate) fn update(
         &mut self,
         model: BertClassifier,
@@ -71,29 +99,18 @@ impl Optimizer {
         update: Update,
     ) -> BertClassifier {
         let layers = model.config().num_hidden_layers;
-        model.map_parameters(|parameter, weights| {
-            let state = self.states[parameter.index].as_mut();
-            let (Some(state), Some(gradient)) = (state, gradients.of(parameter.index)) else {
-                return weights;
-            };
+        let Self { rule, weight_decay, head_multiplier, states } = self;
+        let step = |parameter: &Parameter| {
             let is_head = layer_groups::of(parameter, layers) == layer_groups::HEAD;
-            let multiplier = if is_head { self.head_multiplier } else { 1.0 };
-            let decay = if parameter.decays { self.weight_decay } else { 0.0 };
+            let multiplier = if is_head { *head_multiplier } else { 1.0 };
+            let decay = if parameter.decays { *weight_decay } else { 0.0 };
             let learning_rate = update.learning_rate * multiplier;
-            let step = self.rule.step(Update { learning_rate, ..update }, decay);
-            let late = &mut self.late[parameter.index];
-            in_place(weights, |weights| match gradient {
-                Values::Dense(gradient) => {
-                    if let Some(late) = late {
-                        late.catch_up_all(weights, state);
-                    }
-                    apply(step, weights, floats(gradient), state);
-                }
-                Values::Rows(rows) => late
-                    .get_or_insert_with(|| late_rows(parameter, state))
-                    .update(step, &rows.numbers, &rows.values, weights, state),
-            })
-        })
+            rule.step(Update { learning_rate, ..update }, decay)
+        };
+        match states {
+            States::Host(states) => states.update(model, gradients, step),
+            States::Device(states) => states.update(model, gradients, step),
+        }
     }
 
     /// Lets rows that have missed updates make them: those of the word table about to be read, or
@@ -102,85 +119,68 @@ impl Optimizer {
     /// Weights and states are only then what [`update`](Self::update) says that they are.
     pub(crate) fn catch_up(
         &mut self,
-        mut model: BertClassifier,
+        model: BertClassifier,
         rows: Option<&[u32]>,
     ) -> BertClassifier {
-        for (index, (late, state)) in self.late.iter_mut().zip(&mut self.states).enumerate() {
-            let (Some(late), Some(state)) = (late, state) else { continue };
-            if late.is_up_to_date() {
-                continue;
-            }
-            model = model.map_parameter(index, |weights| {
-                in_place(weights, |weights| match rows {
-                    Some(rows) => late.catch_up(rows, weights, state),
-                    None => late.catch_up_all(weights, state),
-                })
-            });
+        match &mut self.states {
+            States::Host(states) => states.catch_up(model, rows),
+            States::Device(_) => model,
         }
-        model
     }
 
     /// Returns name and content of every state, in the order of the parameters.
     pub(crate) fn states<'a>(
         &'a self,
         parameters: &'a [Parameter],
-    ) -> impl Iterator<Item = (String, &'a [f32])> {
-        let slots = self.rule.slots();
-        parameters.iter().zip(&self.states).flat_map(move |(parameter, state)| {
-            let values = state.iter().flatten();
-            slots
-                .iter()
-                .zip(values)
-                .map(|(slot, values)| (format!("{}.{slot}", parameter.name), values.as_slice()))
+    ) -> impl Iterator<Item = (String, State<'a>)> {
+        parameters.iter().flat_map(move |parameter| {
+            let values: Vec<State<'a>> = match &self.states {
+                States::Host(states) => {
+                    let slots = states.states[parameter.index].iter().flatten();
+                    slots.map(|values| State::Host(values)).collect()
+                }
+                States::Device(states) => {
+                    let slots = states.of(parameter).into_iter().flatten();
+                    slots.map(State::Device).collect()
+                }
+            };
+            let name = |slot: &&str| format!("{}.{slot}", parameter.name);
+            self.rule.slots().iter().map(name).zip(values)
         })
     }
 
-    /// Returns name and content of every state, to be filled from a checkpoint.
-    pub(crate) fn states_mut<'a>(
-        &'a mut self,
-        parameters: &'a [Parameter],
-    ) -> impl Iterator<Item = (String, &'a mut Vec<f32>)> {
+    /// Replaces every state by what `read` returns for its name and number of elements.
+    ///
+    /// # Errors
+    /// The first of `read`.
+    pub(crate) fn restore<E>(
+        &mut self,
+        parameters: &[Parameter],
+        mut read: impl FnMut(&str, usize) -> Result<Vec<f32>, E>,
+    ) -> Result<(), E> {
         let slots = self.rule.slots();
-        parameters.iter().zip(&mut self.states).flat_map(move |(parameter, state)| {
-            let values = state.iter_mut().flatten();
-            slots
-                .iter()
-                .zip(values)
-                .map(|(slot, values)| (format!("{}.{slot}", parameter.name), values))
-        })
+        for parameter in parameters {
+            let elements = parameter.elements();
+            for (index, slot) in slots.iter().enumerate() {
+                let name = format!("{}.{slot}", parameter.name);
+                match &mut self.states {
+                    States::Host(states) => {
+                        if let Some(state) = &mut states.states[parameter.index] {
+                            state[index] = read(&name, elements)?;
+                        }
+                    }
+                    States::Device(states) => {
+                        if let Some(device) = states.of(parameter).map(|slots| slots[index].device())
+                        {
+                            let data = TensorData::new(read(&name, elements)?, [elements]);
+                            states.set(parameter, index, Tensor::from_data(data, &device));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
-}
-
-fn late_rows(parameter: &Parameter, state: &[Vec<f32>]) -> LateRows {
-    let &[rows, columns] = parameter.shape.as_slice() else {
-        panic!("`{}` has no rows", parameter.name)
-    };
-    LateRows::new(columns, rows, state)
-}
-
-/// Changes a tensor's values: on the CPU in place, unless something else holds them.
-fn in_place(tensor: Tensor<1>, change: impl FnOnce(&mut [f32])) -> Tensor<1> {
-    let device = tensor.device();
-    let mut data: TensorData = tensor.into_data();
-    change(floats_mut(&mut data));
-    Tensor::from_data(data, &device)
-}
-
-/// Applies a step to a whole parameter.
-fn apply(step: Step, weights: &mut [f32], gradient: &[f32], state: &mut [Vec<f32>]) {
-    let mut slots: Vec<_> = state.iter_mut().map(|slot| slot.chunks_mut(BLOCK)).collect();
-    let blocks = weights.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK));
-    let blocks = blocks
-        .map(|(weights, gradient)| {
-            (weights, gradient, slots.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>())
-        })
-        .collect();
-    tasks::for_each(blocks, |(weights, gradient, mut state)| {
-        vectorised(
-            #[inline(always)]
-            || step.apply(weights, gradient, &mut state),
-        );
-    });
 }
 
 #[cfg(test)]

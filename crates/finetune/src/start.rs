@@ -56,7 +56,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
     let trains = |parameter: &Parameter| !is_frozen(parameter, train.freeze);
     let mut model = require_gradients(model, trains);
     let travel = Travel::new(&model, trains);
-    let mut optimizer = Optimizer::new(train, model.parameters(), trains);
+    let mut optimizer = Optimizer::new(train, &model, trains, &device);
 
     let hashes = content_hashes(&source, &dataset);
     let fingerprint = fingerprint(job, &hashes);

@@ -22,6 +22,8 @@ pub(crate) struct LayerTask {
     pub(crate) settings: Settings,
     pub(crate) epsilon: f32,
     pub(crate) sequences: Arc<Sequences>,
+    /// Gradient checkpointing: the backward pass computes the layer once more instead of keeping what it needs of it.
+    pub(crate) recompute: bool,
 }
 
 /// Parameters of a layer, in the order of [`Weights`].
@@ -92,7 +94,10 @@ pub(super) fn tracked<C: CheckpointStrategy>(
     let layer = Layer { tensors: tensors.map(|tensor| contiguous(tensor.into_primitive())), task };
     let (output, saved) = compute(&layer);
     match LayerBackward.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(operation) => operation.finish(Kept::new((layer, saved)), output),
+        OpsKind::Tracked(operation) => {
+            let saved = (!layer.task.recompute).then_some(saved);
+            operation.finish(Kept::new((layer, saved)), output)
+        }
         OpsKind::UnTracked(operation) => operation.finish(output),
     }
 }
@@ -148,7 +153,7 @@ fn compute(layer: &Layer) -> (FlexTensor, encoder_layer::Saved) {
 struct LayerBackward;
 
 impl Backward<Flex, TENSORS> for LayerBackward {
-    type State = Kept<(Layer, encoder_layer::Saved)>;
+    type State = Kept<(Layer, Option<encoder_layer::Saved>)>;
 
     fn backward(
         self,
@@ -157,6 +162,8 @@ impl Backward<Flex, TENSORS> for LayerBackward {
         _checkpointer: &mut Checkpointer,
     ) {
         let (layer, saved) = operation.state.take();
+        // Masks are functions of a seed, so that both computations are the same to the last bit.
+        let saved = saved.unwrap_or_else(|| compute(&layer).1);
         let gradient = into_floats(gradients.consume::<Flex>(&operation.node));
         let task = &layer.task;
         let found = encoder_layer::backward(

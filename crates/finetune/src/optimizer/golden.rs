@@ -90,7 +90,7 @@ fn twenty_steps_are_those_of_pytorch() {
     let device = converge_bert::device::of_tests();
     let autodiff = device.clone().autodiff();
     let mut model = load("model.safetensors", &autodiff);
-    let mut optimizer = Optimizer::new(&train, model.parameters(), |_| true);
+    let mut optimizer = Optimizer::new(&train, &model, |_| true, &device);
     let rate = LearningRate::new(&train, golden.optimizer.steps);
     let loss = Loss::new(&train, &[1, 1, 1]);
 

@@ -1,5 +1,6 @@
 //! Update rules, each as in PyTorch.
 
+use burn::tensor::Tensor;
 use converge_core::settings::{Optimizer as Method, TrainSettings};
 
 use super::Update;
@@ -142,6 +143,52 @@ impl Step {
         }
     }
 
+    /// Returns updated elements; [`apply`](Self::apply) by a device's operations.
+    pub(super) fn apply_on_device(
+        self,
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+        state: &mut [Tensor<1>],
+    ) -> Tensor<1> {
+        // Where there is none to add, decay costs no pass over memory.
+        let decayed = |gradient: Tensor<1>, factor: f32, decay: f32| {
+            let scaled = gradient * factor;
+            if decay == 0.0 { scaled } else { scaled + weights.clone() * decay }
+        };
+        match (self, state) {
+            (Self::AdamW { adam, keep, factor }, [first, second]) => {
+                let change = adam.change_on_device(gradient * factor, first, second);
+                if keep == 1.0 { weights - change } else { weights * keep - change }
+            }
+            (Self::Adam { adam, decay, factor }, [first, second]) => {
+                let change = adam.change_on_device(decayed(gradient, factor, decay), first, second);
+                weights - change
+            }
+            (Self::Sgd { rate, decay, factor }, []) => {
+                let gradient = decayed(gradient, factor, decay);
+                weights - gradient * rate
+            }
+            (Self::Momentum { rate, decay, factor, momentum }, [velocity]) => {
+                let gradient = decayed(gradient, factor, decay);
+                *velocity = velocity.clone() * momentum + gradient;
+                weights - velocity.clone() * rate
+            }
+            (Self::RmsProp { rate, decay, factor }, [second]) => {
+                let gradient = decayed(gradient, factor, decay);
+                let square = gradient.clone() * gradient.clone();
+                *second =
+                    second.clone() * RMSPROP_SMOOTHING + square * (1.0 - RMSPROP_SMOOTHING);
+                weights - gradient * rate / (second.clone().sqrt() + RMSPROP_EPSILON)
+            }
+            (Self::AdaGrad { rate, decay, factor }, [sum]) => {
+                let gradient = decayed(gradient, factor, decay);
+                *sum = sum.clone() + gradient.clone() * gradient.clone();
+                weights - gradient * rate / (sum.clone().sqrt() + ADAGRAD_EPSILON)
+            }
+            (step, state) => panic!("{step:?} does not keep {} slots", state.len()),
+        }
+    }
+
     /// Updates elements whose gradient and state are all zero, if that leaves the state zero; says
     /// whether it did. The bits are those of [`apply`](Self::apply).
     #[inline(always)]
@@ -218,5 +265,17 @@ impl Adam {
             *second = self.beta2 * *second + self.new2 * gradient * gradient;
             *weight = kept - self.rate * *first / (second.sqrt() * self.root + self.epsilon);
         }
+    }
+
+    /// Updates the moments and returns what the weights are to lose.
+    fn change_on_device(
+        self,
+        gradient: Tensor<1>,
+        first: &mut Tensor<1>,
+        second: &mut Tensor<1>,
+    ) -> Tensor<1> {
+        *first = first.clone() * self.beta1 + gradient.clone() * self.new1;
+        *second = second.clone() * self.beta2 + gradient.clone() * gradient * self.new2;
+        first.clone() * self.rate / (second.clone().sqrt() * self.root + self.epsilon)
     }
 }

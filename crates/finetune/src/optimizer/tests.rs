@@ -1,11 +1,15 @@
+use burn::tensor::{Tensor, TensorData};
 use converge_core::seed::Seed;
 
+use super::host::apply;
+use super::rows::LateRows;
 use super::*;
+
+const CURVATURES: [f32; 4] = [1.0, 0.5, 2.0, 0.1];
+const TARGETS: [f32; 4] = [0.5, -1.0, 0.25, 3.0];
 
 /// Ten updates on Σ a (w - t)² / 2 from w = (1, 1, -1, 0.5).
 fn minimise(rule: Rule, decay: f64) -> Vec<f32> {
-    const CURVATURES: [f32; 4] = [1.0, 0.5, 2.0, 0.1];
-    const TARGETS: [f32; 4] = [0.5, -1.0, 0.25, 3.0];
     let mut weights = [1.0, 1.0, -1.0, 0.5];
     let mut state: Vec<Vec<f32>> = rule.slots().iter().map(|_| vec![0.0; 4]).collect();
     for number in 1..=10 {
@@ -14,7 +18,22 @@ fn minimise(rule: Rule, decay: f64) -> Vec<f32> {
         let update = Update { number, learning_rate: 0.1, gradient_factor: 1.0 };
         apply(rule.step(update, decay), &mut weights, &gradient, &mut state);
     }
+    assert_near(&minimise_on_device(rule, decay), weights);
     weights.to_vec()
+}
+
+/// [`minimise`] by a device's operations.
+fn minimise_on_device(rule: Rule, decay: f64) -> Vec<f32> {
+    let device = converge_bert::device::of_tests();
+    let tensor = |values: [f32; 4]| Tensor::<1>::from_data(TensorData::from(values), &device);
+    let mut weights = tensor([1.0, 1.0, -1.0, 0.5]);
+    let mut state: Vec<Tensor<1>> = rule.slots().iter().map(|_| tensor([0.0; 4])).collect();
+    for number in 1..=10 {
+        let gradient = tensor(CURVATURES) * (weights.clone() - tensor(TARGETS));
+        let update = Update { number, learning_rate: 0.1, gradient_factor: 1.0 };
+        weights = rule.step(update, decay).apply_on_device(weights, gradient, &mut state);
+    }
+    weights.into_data().try_into_vec().unwrap()
 }
 
 fn assert_near(found: &[f32], expected: [f32; 4]) {
