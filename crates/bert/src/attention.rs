@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::BertConfig;
 use crate::encoder::{Dropouts, unfilled_linear};
+use crate::options::Precision;
 
 /// Self-attention of one encoder layer, up to and including its residual and `LayerNorm`.
 ///
@@ -48,27 +49,36 @@ impl Attention {
     /// - `hidden_states`: `[batch, sequence, hidden]`
     /// - `mask`: `[batch, 1, 1, sequence]`, from [`additive_mask`]
     /// - output: `[batch, sequence, hidden]`
-    pub fn forward(&self, hidden_states: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        hidden_states: Tensor<3>,
+        mask: Tensor<4>,
+        precision: Precision,
+    ) -> Tensor<3> {
         let [batch, sequence, hidden] = hidden_states.dims();
         let head_size = hidden / self.heads;
         let split = |projected: Tensor<3>| {
             projected.reshape([batch, sequence, self.heads, head_size]).swap_dims(1, 2)
         };
-        let query = split(self.query.forward(hidden_states.clone()));
-        let key = split(self.key.forward(hidden_states.clone()));
-        let value = split(self.value.forward(hidden_states.clone()));
+        // Cast once for three layers.
+        let input = precision.of(hidden_states.clone());
+        let query = split(precision.linear(&self.query, input.clone()));
+        let key = split(precision.linear(&self.key, input.clone()));
+        let value = split(precision.linear(&self.value, input));
 
         // Dividing the query instead of the scores touches `head_size` numbers a token, not
         // `sequence`.
         let query = query.div_scalar((head_size as f64).sqrt());
-        let scores = query.matmul(key.transpose()) + mask; // [batch, heads, sequence, sequence]
+        let scores = precision.widened(query.matmul(key.transpose())) + mask; // [batch, heads, sequence, sequence]
         let probabilities = self.probabilities_dropout.forward(softmax(scores, 3));
-        let context = probabilities
+        let context = precision
+            .of(probabilities)
             .matmul(value) // [batch, heads, sequence, head_size]
             .swap_dims(1, 2)
             .reshape([batch, sequence, hidden]);
 
-        let projected = self.output_dropout.forward(self.output.forward(context));
+        let projected = precision.widened(precision.linear(&self.output, context));
+        let projected = self.output_dropout.forward(projected);
         self.layer_norm.forward(projected + hidden_states)
     }
 }

@@ -14,7 +14,7 @@ use crate::fused::RowSink;
 use crate::heads::{ClassificationHead, Pooler, mean_pooling};
 use crate::initial_values::initial_values;
 use crate::mapping;
-use crate::options::{ClassifierOptions, Pooling};
+use crate::options::{ClassifierOptions, Pooling, Precision};
 #[cfg(feature = "flex")]
 use crate::packed::Packed;
 use crate::parameters::{self, Parameter};
@@ -39,6 +39,8 @@ pub struct BertClassifier {
     pub(crate) parameters: Arc<[Parameter]>,
     #[module(skip)]
     config: Arc<BertConfig>,
+    #[module(skip)]
+    precision: Precision,
     /// Gradients by rows of the word table, from a backward pass until they are taken.
     #[cfg(feature = "flex")]
     #[module(skip)]
@@ -96,6 +98,7 @@ impl BertClassifier {
             head: ClassificationHead::unfilled(config, options.labels, head_dropout, device),
             parameters: mapping::table(config, options.labels, options.pooling).into(),
             config: Arc::new(config.clone()),
+            precision: options.precision,
             #[cfg(feature = "flex")]
             word_rows: RowSink::default(),
         }
@@ -148,7 +151,7 @@ impl BertClassifier {
             return packed.padded(hidden_states);
         }
         let embedded = self.embeddings.forward(input.token_ids, input.token_type_ids);
-        self.encoder.forward(embedded, additive_mask(input.attention_mask))
+        self.encoder.forward(embedded, additive_mask(input.attention_mask), self.precision)
     }
 
     #[cfg(feature = "flex")]

@@ -7,9 +7,9 @@ use burn::module::Module;
 use burn::nn::{
     Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
 };
-use burn::tensor::activation::{gelu, relu, tanh};
 #[cfg(feature = "flex")]
 use burn::tensor::GradientCheckpointingStrategy;
+use burn::tensor::activation::{gelu, relu, tanh};
 use burn::tensor::{Device, Tensor};
 #[cfg(feature = "flex")]
 use converge_kernels::{self as kernels, Sequences, encoder_layer::Settings};
@@ -18,6 +18,7 @@ use crate::attention::Attention;
 use crate::config::{Activation, BertConfig};
 #[cfg(feature = "flex")]
 use crate::fused;
+use crate::options::Precision;
 #[cfg(feature = "flex")]
 use crate::packed::Packed;
 
@@ -52,10 +53,15 @@ impl Encoder {
     /// - `hidden_states`: `[batch, sequence, hidden]`
     /// - `mask`: `[batch, 1, 1, sequence]`, from [`additive_mask`](crate::attention::additive_mask)
     /// - output: `[batch, sequence, hidden]`
-    pub fn forward(&self, hidden_states: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
-        self.layers
-            .iter()
-            .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, mask.clone()))
+    pub fn forward(
+        &self,
+        hidden_states: Tensor<3>,
+        mask: Tensor<4>,
+        precision: Precision,
+    ) -> Tensor<3> {
+        self.layers.iter().fold(hidden_states, |hidden_states, layer| {
+            layer.forward(hidden_states, mask.clone(), precision)
+        })
     }
 }
 
@@ -121,8 +127,8 @@ impl EncoderLayer {
         let Self { attention, feed_forward, .. } = self;
         let device = hidden_states.device();
         let trains = device.is_autodiff();
-        let recompute =
-            device.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced);
+        let recompute = device.gradient_checkpointing_strategy()
+            == Some(GradientCheckpointingStrategy::Balanced);
         let dropout = |dropout| fused::dropout(dropout, trains, dropout_seed);
         let settings = Settings {
             heads: attention.heads,
@@ -149,8 +155,14 @@ impl EncoderLayer {
     /// # Shapes
     /// - `hidden_states` and output: `[batch, sequence, hidden]`
     /// - `mask`: `[batch, 1, 1, sequence]`
-    pub fn forward(&self, hidden_states: Tensor<3>, mask: Tensor<4>) -> Tensor<3> {
-        self.feed_forward.forward(self.attention.forward(hidden_states, mask))
+    pub fn forward(
+        &self,
+        hidden_states: Tensor<3>,
+        mask: Tensor<4>,
+        precision: Precision,
+    ) -> Tensor<3> {
+        let attended = self.attention.forward(hidden_states, mask, precision);
+        self.feed_forward.forward(attended, precision)
     }
 }
 
@@ -185,11 +197,12 @@ impl FeedForward {
     ///
     /// # Shapes
     /// - `hidden_states` and output: `[batch, sequence, hidden]`
-    pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, hidden_states: Tensor<3>, precision: Precision) -> Tensor<3> {
         // [batch, sequence, intermediate]
-        let widened = self.intermediate.forward(hidden_states.clone());
-        let activated = activate(widened, self.activation);
-        let projected = self.output_dropout.forward(self.output.forward(activated));
+        let wide = precision.linear(&self.intermediate, hidden_states.clone());
+        let activated = activate(wide, self.activation);
+        let projected = precision.widened(precision.linear(&self.output, activated));
+        let projected = self.output_dropout.forward(projected);
         self.layer_norm.forward(projected + hidden_states)
     }
 }

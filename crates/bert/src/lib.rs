@@ -52,6 +52,6 @@ pub mod weights;
 pub use classifier::{BertClassifier, BertInput};
 pub use config::{Activation, BertConfig, ConfigError};
 pub use converge_kernels::embeddings::Rows;
-pub use options::{ClassifierOptions, Pooling};
+pub use options::{ClassifierOptions, Pooling, Precision};
 pub use parameters::{Gradient, LayerGroup, Parameter, read_values};
 pub use weights::{LoadError, LoadReport, SaveError};

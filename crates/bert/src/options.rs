@@ -1,5 +1,9 @@
 //! What a task makes of a model: labels, pooling, and what it replaces.
 
+use burn::nn::Linear;
+use burn::tensor::module::linear;
+use burn::tensor::{Device, FloatDType, Tensor};
+
 use crate::config::{BertConfig, ConfigError, dropout_problem};
 
 /// How a sequence of hidden states becomes the one vector that is classified.
@@ -10,6 +14,56 @@ pub enum Pooling {
     Cls,
     /// The mean over unmasked tokens, without parameters.
     Mean,
+}
+
+/// Numbers that the encoder's matrix products are computed in, as PyTorch's autocast does it.
+///
+/// Parameters, their gradients, normalisation, softmax and everything after the encoder stay in float32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Float32,
+    /// 8 bits of fraction, the range of single precision.
+    BFloat16,
+    /// 11 bits of fraction, up to 65,504.
+    Float16,
+}
+
+impl Precision {
+    /// Says whether a device computes in these numbers. The fused operations of the processor have single precision
+    /// only.
+    pub fn is_offered_by(self, device: &Device) -> bool {
+        #[cfg(feature = "flex")]
+        if device.clone().inner() == Device::flex() {
+            return self == Self::Float32;
+        }
+        device.supports_dtype(self.kind())
+    }
+
+    pub(crate) fn kind(self) -> FloatDType {
+        match self {
+            Self::Float32 => FloatDType::F32,
+            Self::BFloat16 => FloatDType::BF16,
+            Self::Float16 => FloatDType::F16,
+        }
+    }
+
+    /// Returns a tensor in these numbers.
+    pub(crate) fn of<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
+        if self == Self::Float32 { tensor } else { tensor.cast(self.kind()) }
+    }
+
+    /// Returns a tensor of these numbers in single precision.
+    pub(crate) fn widened<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
+        if self == Self::Float32 { tensor } else { tensor.cast(FloatDType::F32) }
+    }
+
+    /// Applies a linear layer.
+    pub(crate) fn linear(self, layer: &Linear, input: Tensor<3>) -> Tensor<3> {
+        let bias = layer.bias.as_ref().map(|bias| self.of(bias.val()));
+        linear(self.of(input), self.of(layer.weight.val()), bias)
+    }
 }
 
 /// What a classification task adds to a model, or changes in it.
@@ -27,6 +81,8 @@ pub struct ClassifierOptions {
     pub classifier_dropout: Option<f64>,
     /// Keeps only the first so many encoder layers.
     pub layers: Option<usize>,
+    /// Numbers of the encoder's matrix products.
+    pub precision: Precision,
 }
 
 impl ClassifierOptions {
@@ -39,6 +95,7 @@ impl ClassifierOptions {
             attention_dropout: None,
             classifier_dropout: None,
             layers: None,
+            precision: Precision::Float32,
         }
     }
 

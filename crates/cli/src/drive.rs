@@ -224,6 +224,7 @@ pub(crate) async fn session(
             next_attempt: record.next_attempt_id,
             home: home.root().display().to_string(),
             checkpoint_seconds: sweep.run.checkpoint_seconds,
+            gradient_checkpointing: sweep.run.gradient_checkpointing,
         },
         load(&record, &sweep, store.read())?,
     );

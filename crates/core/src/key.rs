@@ -81,6 +81,7 @@ keys! {
     "train.head_learning_rate_multiplier" Kind::Float(Bounds::Positive), "head's rate over learning_rate";
     "train.class_weights" Kind::ChoiceOrList(&["none", "balanced"]), "weights of classes in the loss";
     "train.pooling" Kind::Choice(&["cls", "mean"]), "how a sequence becomes one vector";
+    "train.precision" Kind::Choice(&["float32", "bfloat16", "float16"]), "of the encoder's matrix products";
     "model.path" Kind::Path, "a Hugging Face directory, or hf:org/name";
     "model.preset" Kind::Choice(&["tiny"]), "a model with random weights, no download";
     "model.layers" Kind::Integer(1), "keeps the first so many encoder layers";

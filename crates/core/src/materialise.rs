@@ -14,7 +14,7 @@ use crate::trial::TrialKind;
 /// The distinct combinations of settings that a worker has to prepare, and which one each configuration uses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cases {
-    /// One settings each; they differ in model, data, `max_length` or `pooling`.
+    /// One settings each; they differ in model, data, `max_length`, `pooling` or `precision`.
     pub settings: Vec<Settings>,
     /// For each configuration of the sample its place in `settings`.
     pub of_configuration: Vec<usize>,
@@ -46,9 +46,8 @@ pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
     for configuration in &sample.configurations {
         let settings = sweep.settings_of(configuration);
         let train = &settings.train;
-        let key =
-            serde_json::json!([settings.model, settings.data, train.max_length, train.pooling]);
-        let key = key.to_string();
+        let ways = (train.max_length, train.pooling, train.precision);
+        let key = serde_json::json!([settings.model, settings.data, ways]).to_string();
         let case = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
             keys.push(key);
             cases.settings.push(settings);

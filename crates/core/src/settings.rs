@@ -72,6 +72,10 @@ pub struct TrainSettings {
     pub class_weights: ClassWeights,
     /// How a sequence becomes one vector.
     pub pooling: Pooling,
+    /// Numbers that the encoder's matrix products are computed in.
+    // Left out where it is the default, so that fingerprints of sweeps from before it was there stay.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
 }
 
 /// `[model]`: exactly one of `path` and `preset`.
@@ -184,6 +188,26 @@ pub enum Pooling {
     Cls,
     /// Mean of the last hidden states over unmasked tokens.
     Mean,
+}
+
+/// Numbers that the encoder's matrix products are computed in. Weights, their updates, normalisation and softmax stay
+/// in float32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Float32,
+    /// 8 bits of fraction, the range of single precision.
+    BFloat16,
+    /// 11 bits of fraction, up to 65,504: the loss is scaled so that small gradients survive.
+    Float16,
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Self::Float32
+    }
 }
 
 /// A model made here with random weights.
@@ -347,6 +371,7 @@ impl TrainSettings {
             head_learning_rate_multiplier: 1.0,
             class_weights: ClassWeights::None,
             pooling: Pooling::Cls,
+            precision: Precision::Float32,
         }
     }
 

@@ -64,6 +64,9 @@ pub struct RunSettings {
     pub keep_best: u64,
     /// Wall time between checkpoints. Unit: seconds.
     pub checkpoint_seconds: f64,
+    /// Computes each layer again in the backward pass instead of keeping what it needs: less memory, more time.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Another worker program.
     pub worker: Option<String>,
     /// What the device `scripted` plays; the first rule that fits a configuration counts.

@@ -113,6 +113,7 @@ fn job(model: &str, directory: &Path, data: &Path, [batch, length, steps]: [u64;
         attempt_directory: directory.join("attempt"),
         resume_from: None,
         checkpoint_seconds: 1e9,
+        gradient_checkpointing: false,
         device: "cpu".to_owned(),
         expected_hashes: BTreeMap::new(),
     }

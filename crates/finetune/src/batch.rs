@@ -133,13 +133,15 @@ impl Batch {
     ///
     /// # Shapes
     /// - all: `[examples, longest]`
-    pub(crate) fn into_input(self, device: &Device, dropout_seed: u64) -> BertInput {
+    pub(crate) fn input(&self, device: &Device, dropout_seed: u64) -> BertInput {
         let shape = [self.targets.len(), self.length];
-        let tensor = |values| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
+        let tensor = |values: &[i64]| {
+            Tensor::<2, Int>::from_data(TensorData::new(values.to_vec(), shape), device)
+        };
         BertInput {
-            token_ids: tensor(self.token_ids),
-            token_type_ids: tensor(self.token_types),
-            attention_mask: tensor(self.mask),
+            token_ids: tensor(&self.token_ids),
+            token_type_ids: tensor(&self.token_types),
+            attention_mask: tensor(&self.mask),
             dropout_seed,
         }
     }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, Sync};
 use crate::job::FineTuneError;
+use crate::loss_scale::LossScale;
 use crate::optimizer::Optimizer;
 
 /// Counted up when something changes that an older checkpoint lacks.
@@ -42,6 +43,9 @@ pub(crate) struct Progress {
     pub(crate) best: Option<Best>,
     /// Metrics of the last step while its evaluation is still to be done.
     pub(crate) unreported: Vec<(String, f64)>,
+    /// With float16 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_scale: Option<LossScale>,
 }
 
 /// The best evaluation so far.

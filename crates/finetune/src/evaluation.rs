@@ -58,7 +58,7 @@ pub(crate) fn evaluate(
         let padding = model.config().pad_token_id;
         let batch = Batch::new(examples, chosen, encoder, max_length, padding);
         let targets = batch.targets.clone();
-        let logits = model.forward(batch.into_input(device, 0)).into_data();
+        let logits = model.forward(batch.input(device, 0)).into_data();
         let logits: &[f32] = logits.as_slice().expect("logits are f32");
         for ((position, target), logits) in
             chosen.iter().zip(targets).zip(logits.chunks_exact(classes))

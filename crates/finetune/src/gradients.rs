@@ -132,6 +132,11 @@ pub(crate) struct Norms {
 }
 
 impl Norms {
+    /// Returns the norms of gradients of which these are a multiple.
+    pub(crate) fn divided_by(self, scale: f64) -> Self {
+        Self { global: self.global / scale, groups: self.groups.map(|norm| Some(norm? / scale)) }
+    }
+
     /// Returns the factor that brings the gradient down to a norm of `max_norm`; 0 turns it off.
     ///
     /// # Source

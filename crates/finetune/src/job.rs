@@ -29,6 +29,9 @@ pub struct Job {
     /// # Units
     /// Seconds.
     pub checkpoint_seconds: f64,
+    /// Computes each layer again in the backward pass instead of keeping what it needs. On the device `cpu` no bit
+    /// changes.
+    pub gradient_checkpointing: bool,
     /// A name out of [`devices`](crate::devices).
     pub device: String,
     /// What [`Facts::content_hashes`](converge_core::facts::Facts) said when the sweep was made.

@@ -24,6 +24,7 @@ mod hub;
 mod job;
 mod layer_groups;
 mod loss;
+mod loss_scale;
 mod optimizer;
 mod permutation;
 mod prepare;

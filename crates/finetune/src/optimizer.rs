@@ -14,12 +14,12 @@ use converge_core::settings::TrainSettings;
 use crate::device;
 use crate::gradients::Gradients;
 use crate::layer_groups;
-use on_device::DeviceStates;
 use host::HostStates;
+use on_device::DeviceStates;
 use rule::Rule;
 
-mod on_device;
 mod host;
+mod on_device;
 mod rows;
 mod rule;
 
@@ -64,7 +64,9 @@ impl<'a> State<'a> {
     pub(crate) fn into_values(self) -> Cow<'a, [f32]> {
         match self {
             Self::Host(values) => Cow::Borrowed(values),
-            Self::Device(tensor) => Cow::Owned(converge_bert::read_values(&tensor, <[f32]>::to_vec)),
+            Self::Device(tensor) => {
+                Cow::Owned(converge_bert::read_values(&tensor, <[f32]>::to_vec))
+            }
         }
     }
 }
@@ -170,7 +172,8 @@ impl Optimizer {
                         }
                     }
                     States::Device(states) => {
-                        if let Some(device) = states.of(parameter).map(|slots| slots[index].device())
+                        if let Some(device) =
+                            states.of(parameter).map(|slots| slots[index].device())
                         {
                             let data = TensorData::new(read(&name, elements)?, [elements]);
                             states.set(parameter, index, Tensor::from_data(data, &device));

@@ -7,7 +7,7 @@ use converge_bert::{BertClassifier, ClassifierOptions};
 use converge_core::facts::{Facts, ModelFacts};
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
-use converge_core::settings::{ClassWeights, Freeze, Pooling, Settings};
+use converge_core::settings::{ClassWeights, Freeze, Pooling, Precision, Settings};
 
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::device;
@@ -43,6 +43,7 @@ pub fn prepare(request: &PrepareRequest) -> Result<Vec<Facts>, Vec<Problem>> {
     add(device::problem(&request.device).into_iter().collect());
     let mut preparation = Preparation {
         split_seed: request.split_seed,
+        device: request.device.clone(),
         loader: Loader::new(&request.cache_directory),
         sources: BTreeMap::new(),
         models: BTreeMap::new(),
@@ -61,6 +62,7 @@ pub fn prepare(request: &PrepareRequest) -> Result<Vec<Facts>, Vec<Problem>> {
 /// What was opened for earlier cases.
 struct Preparation {
     split_seed: Seed,
+    device: String,
     loader: Loader,
     /// By model and, for a preset, training file.
     sources: BTreeMap<String, Result<Source, Vec<Problem>>>,
@@ -94,7 +96,7 @@ impl Preparation {
             &mut self.loader,
         )?;
         let options = classifier_options(case, dataset.labels.len());
-        let mut problems = settings_problems(case, source, &dataset);
+        let mut problems = settings_problems(case, source, &dataset, &self.device);
         if let Err(error) = options.apply_to(&source.config) {
             problems.extend(config_problems(Path::new("model"), &error));
             return Err(problems);
@@ -148,6 +150,11 @@ pub(crate) fn classifier_options(settings: &Settings, labels: usize) -> Classifi
         attention_dropout,
         classifier_dropout,
         layers: settings.model.layers.map(|layers| usize::try_from(layers).unwrap_or(usize::MAX)),
+        precision: match settings.train.precision {
+            Precision::Float32 => converge_bert::Precision::Float32,
+            Precision::BFloat16 => converge_bert::Precision::BFloat16,
+            Precision::Float16 => converge_bert::Precision::Float16,
+        },
     }
 }
 
@@ -156,8 +163,18 @@ pub(crate) fn settings_problems(
     settings: &Settings,
     source: &Source,
     dataset: &Dataset,
+    device: &str,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let precision = classifier_options(settings, dataset.labels.len()).precision;
+    if device::open(device).is_ok_and(|device| !precision.is_offered_by(&device)) {
+        let message = format!("is not offered by the device `{device}`");
+        problems.push(
+            Problem::new("train.precision", message).hint(
+                "\"float32\" is by every device; GPUs have \"bfloat16\", \"float16\" or both",
+            ),
+        );
+    }
     let classes = dataset.labels.len();
     if let ClassWeights::Given(weights) = &settings.train.class_weights {
         if weights.len() != classes {

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use converge_bert::{BertClassifier, LayerGroup, Parameter};
 use converge_core::failure::FailureClass;
 use converge_core::problem::Problem;
-use converge_core::settings::{Freeze, Settings};
+use converge_core::settings::{Freeze, Precision, Settings};
 use converge_core::steps;
 use serde_json::json;
 
@@ -21,6 +21,7 @@ use crate::device;
 use crate::durable;
 use crate::job::{FineTuneError, Job};
 use crate::loss::Loss;
+use crate::loss_scale::LossScale;
 use crate::optimizer::Optimizer;
 use crate::prepare::{classifier_options, settings_problems};
 use crate::schedule::LearningRate;
@@ -42,7 +43,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         .map_err(|error| FineTuneError::io("make", &job.attempt_directory, error))?;
     let settings = &job.settings;
     let (source, dataset) = open(job)?;
-    let unusable = settings_problems(settings, &source, &dataset);
+    let unusable = settings_problems(settings, &source, &dataset, &job.device);
     if !unusable.is_empty() {
         return Err(FineTuneError::problems(FailureClass::Config, &unusable));
     }
@@ -50,8 +51,12 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
     let train = &settings.train;
     let options = classifier_options(settings, dataset.labels.len());
     options.apply_to(&source.config).map_err(|error| FineTuneError::config(error.to_string()))?;
+    let mut autodiff = device.clone().autodiff();
+    if job.gradient_checkpointing {
+        autodiff = autodiff.gradient_checkpointing();
+    }
     let model = source
-        .load(&options, job.seeds.head, &device.clone().autodiff())
+        .load(&options, job.seeds.head, &autodiff)
         .map_err(|problems| FineTuneError::problems(FailureClass::Data, &problems))?;
     let trains = |parameter: &Parameter| !is_frozen(parameter, train.freeze);
     let mut model = require_gradients(model, trains);
@@ -68,7 +73,12 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         dataset.max_length,
         tokenizer_json,
     );
-    let mut progress = Progress { step: 0, best: None, unreported: Vec::new() };
+    let mut progress = Progress {
+        step: 0,
+        best: None,
+        unreported: Vec::new(),
+        loss_scale: (train.precision == Precision::Float16).then(LossScale::new),
+    };
     if let Some(directory) = &job.resume_from {
         best.create()?;
         (model, progress) =
@@ -98,6 +108,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         dataset,
         travel,
         device,
+        autodiff,
         best,
         unwritten_best: None,
         attempt_directory: job.attempt_directory.clone(),

@@ -24,6 +24,7 @@ use crate::evaluation::{Sequences, evaluate};
 use crate::gradients::{Gradients, Norms};
 use crate::job::{Control, Ending, FineTuneError, Job, Observer};
 use crate::loss::Loss;
+use crate::loss_scale::LossScale;
 use crate::optimizer::{Optimizer, Update};
 use crate::schedule::LearningRate;
 use crate::start;
@@ -86,6 +87,8 @@ pub(crate) struct Training {
     pub(crate) travel: Travel,
     /// Outside autodiff.
     pub(crate) device: Device,
+    /// The same, with autodiff.
+    pub(crate) autodiff: Device,
     pub(crate) best: BestDirectory,
     /// The best weights, where they are not in the directory yet: they are written once it counts,
     /// with a checkpoint or at the end.
@@ -93,6 +96,15 @@ pub(crate) struct Training {
     pub(crate) attempt_directory: PathBuf,
     pub(crate) fingerprint: String,
     pub(crate) checkpoints: CheckpointClock,
+}
+
+/// What a step's forward and backward passes found.
+struct StepGradients {
+    /// Times `scale`.
+    gradients: Gradients,
+    loss: f64,
+    norms: Norms,
+    scale: f32,
 }
 
 enum Report {
@@ -118,7 +130,6 @@ impl Training {
         let padding = self.model().config().pad_token_id;
         let positions = self.order.of_step(step);
         let examples = &self.dataset.train;
-        let autodiff = self.device.clone().autodiff();
 
         let targets: Vec<usize> =
             positions.iter().map(|position| examples.class(*position)).collect();
@@ -132,27 +143,14 @@ impl Training {
         words.dedup();
         self.catch_up(Some(&words));
 
-        let model = self.model.as_ref().expect("the model is there between two updates");
-        let mut gradients = Gradients::default();
-        let (mut loss, mut tokens) = (0.0, 0);
-        for (number, batch) in batches.into_iter().enumerate() {
-            if number > 0 && observer.control() == Control::Stop {
-                return Control::Stop;
-            }
-            tokens += batch.tokens;
-            let targets = batch.targets.clone();
-            // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
-            // training draws the same.
-            let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
-            let logits = model.forward(batch.into_input(&autodiff, masks.0));
-            let part = self.loss.part(logits, &targets, divisor, &autodiff);
-            loss += scalar(part.clone());
-            gradients.add_from(model, part);
-        }
-        let norms = gradients.norms(model);
+        let Some(found) = self.scaled_gradients(step, &batches, divisor, observer) else {
+            return Control::Stop;
+        };
+        let StepGradients { gradients, loss, norms, scale } = found;
+        let tokens: u64 = batches.iter().map(|batch| batch.tokens).sum();
 
         if loss.is_finite() && norms.global.is_finite() {
-            let gradient_factor = norms.clip_factor(self.settings.max_grad_norm);
+            let gradient_factor = norms.clip_factor(self.settings.max_grad_norm) / scale;
             let update = Update { number: step, learning_rate, gradient_factor };
             self.model =
                 self.model.take().map(|model| self.optimizer.update(model, &gradients, update));
@@ -170,6 +168,55 @@ impl Training {
         let seconds = begin.elapsed().as_secs_f64();
         self.progress.unreported.push((STEP_SECONDS.to_owned(), seconds));
         Control::Continue
+    }
+
+    /// Computes the gradients of a step, with a loss scale that they survive; none if the observer asks to stop.
+    fn scaled_gradients(
+        &mut self,
+        step: u64,
+        batches: &[Batch],
+        divisor: f64,
+        observer: &mut dyn Observer,
+    ) -> Option<StepGradients> {
+        loop {
+            let found = self.gradients(step, batches, divisor, observer)?;
+            let overflow = found.loss.is_finite() && !found.norms.global.is_finite();
+            if let Some(scale) = &mut self.progress.loss_scale {
+                if !overflow {
+                    scale.survived();
+                } else if scale.overflowed() {
+                    continue;
+                }
+            }
+            return Some(found);
+        }
+    }
+
+    fn gradients(
+        &self,
+        step: u64,
+        batches: &[Batch],
+        divisor: f64,
+        observer: &mut dyn Observer,
+    ) -> Option<StepGradients> {
+        let model = self.model();
+        let scale = self.progress.loss_scale.map_or(1.0, LossScale::factor);
+        let mut gradients = Gradients::default();
+        let mut loss = 0.0;
+        for (number, batch) in batches.iter().enumerate() {
+            if number > 0 && observer.control() == Control::Stop {
+                return None;
+            }
+            // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
+            // training draws the same.
+            let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
+            let logits = model.forward(batch.input(&self.autodiff, masks.0));
+            let part = self.loss.part(logits, &batch.targets, divisor, &self.autodiff);
+            loss += scalar(part.clone());
+            gradients.add_from(model, if scale == 1.0 { part } else { part * scale });
+        }
+        let norms = gradients.norms(model).divided_by(scale);
+        Some(StepGradients { gradients, loss, norms, scale: scale as f32 })
     }
 
     /// Brings the rows of the word table that are about to be read up to date, or all weights.

@@ -138,6 +138,8 @@ pub struct Assignment {
     pub cache_directory: String,
     /// Least time between two checkpoints. Unit: seconds.
     pub checkpoint_seconds: f64,
+    /// Whether layers are computed again in the backward pass.
+    pub gradient_checkpointing: bool,
 }
 
 /// A checkpoint of an earlier attempt of the same trial.

@@ -10,7 +10,8 @@ use converge_core::problem::Problem;
 use converge_core::script::{Script, ScriptEnd};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Preset, Settings, TrainSettings,
+    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Precision, Preset, Settings,
+    TrainSettings,
 };
 use converge_core::trial::AttemptEnding;
 use converge_protocol::frame::{Hold, Reader, encode};
@@ -40,6 +41,11 @@ fn settings() -> impl Strategy<Value = Settings> {
                 dropout: Some(0.1),
                 freeze,
                 class_weights,
+                precision: if batch_size % 2 == 0 {
+                    Precision::Float32
+                } else {
+                    Precision::BFloat16
+                },
                 ..TrainSettings::defaults()
             },
             model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: max_steps },
@@ -174,8 +180,8 @@ fn down() -> impl Strategy<Value = Down> {
         (any::<u64>(), any::<String>())
             .prop_map(|(step, directory)| ResumeFrom { step, directory }),
     );
-    let assign = (any::<i64>(), work, resume, any::<String>(), 0.0..1e6).prop_map(
-        |(attempt, work, resume_from, attempt_directory, checkpoint_seconds)| {
+    let assign = (any::<i64>(), work, resume, any::<String>(), 0.0..1e6, any::<bool>()).prop_map(
+        |(attempt, work, resume_from, attempt_directory, checkpoint_seconds, checkpointing)| {
             Down::Assign(Box::new(Assignment {
                 attempt: AttemptId(attempt),
                 attempt_number: 1,
@@ -184,6 +190,7 @@ fn down() -> impl Strategy<Value = Down> {
                 attempt_directory,
                 cache_directory: "/cache".into(),
                 checkpoint_seconds,
+                gradient_checkpointing: checkpointing,
             }))
         },
     );

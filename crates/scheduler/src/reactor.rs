@@ -191,6 +191,7 @@ pub struct Reactor {
     mode: Mode,
     home: String,
     checkpoint_seconds: f64,
+    gradient_checkpointing: bool,
 }
 
 /// What a reactor needs to know from outside.
@@ -206,6 +207,8 @@ pub struct Options {
     pub home: String,
     /// Least time between two checkpoints. Unit: seconds.
     pub checkpoint_seconds: f64,
+    /// Whether layers are computed again in the backward pass.
+    pub gradient_checkpointing: bool,
 }
 
 impl Reactor {
@@ -226,6 +229,7 @@ impl Reactor {
             mode: Mode::Running,
             home: options.home,
             checkpoint_seconds: options.checkpoint_seconds,
+            gradient_checkpointing: options.gradient_checkpointing,
         }
     }
 

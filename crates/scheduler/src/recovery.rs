@@ -77,6 +77,7 @@ fn recover_sweep(
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,
+        gradient_checkpointing: sweep.run.gradient_checkpointing,
     };
     let left_behind = workers.iter().map(|worker| {
         let lease = worker.open_attempts.first().map(|attempt| Lease {

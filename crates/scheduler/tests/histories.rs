@@ -206,6 +206,7 @@ impl World {
             next_attempt: record.next_attempt_id,
             home: HOME.into(),
             checkpoint_seconds: 60.0,
+            gradient_checkpointing: false,
         };
         (options, load(&record, &definition, store.read()).unwrap())
     }

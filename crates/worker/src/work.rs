@@ -240,6 +240,7 @@ impl Workplace {
                     attempt_directory: directory,
                     resume_from,
                     checkpoint_seconds: assignment.checkpoint_seconds,
+                    gradient_checkpointing: assignment.gradient_checkpointing,
                     device: self.device.clone(),
                     expected_hashes: expected_hashes.clone(),
                 };

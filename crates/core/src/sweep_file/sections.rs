@@ -302,6 +302,7 @@ fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
         }
         seconds => seconds.unwrap_or(60.0),
     };
+    let gradient_checkpointing = table.boolean("gradient_checkpointing").unwrap_or(false);
     let worker = table.text("worker");
     let script = table.take("script");
     table.finish();
@@ -312,6 +313,7 @@ fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
         workers_per_gpu,
         keep_best,
         checkpoint_seconds,
+        gradient_checkpointing,
         worker,
         script,
     })

@@ -74,6 +74,15 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Takes out `true` or `false`.
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let node = self.take(key)?;
+        match &node.kind {
+            NodeKind::Scalar(Value::Boolean(value)) => Some(*value),
+            _ => self.expected(key, &node, "true or false"),
+        }
+    }
+
     /// Takes out one of several words.
     pub(super) fn word(&mut self, key: &'static str, words: &[&str]) -> Option<String> {
         let node = self.take(key)?;

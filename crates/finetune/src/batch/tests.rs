@@ -39,7 +39,7 @@ fn a_batch_is_as_long_as_its_longest_example() {
     let device = converge_bert::device::of_tests();
     let batch = Batch::new(&examples, &[1, 0, 2], &encoder, 64, 0);
     assert_eq!((batch.tokens, batch.targets.clone()), (3 + 5 + 2, vec![0, 0, 0]));
-    let input = batch.into_input(&device, 0);
+    let input = batch.input(&device, 0);
     let numbers = |tensor: Tensor<2, Int>| -> Vec<i64> {
         tensor.into_data().convert::<i64>().try_into_vec().unwrap()
     };
@@ -47,7 +47,7 @@ fn a_batch_is_as_long_as_its_longest_example() {
     assert_eq!(numbers(input.token_ids), [2, 5, 3, 0, 0, 2, 5, 6, 7, 3, 2, 3, 0, 0, 0]);
     assert_eq!(numbers(input.attention_mask), [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
 
-    let cut = Batch::new(&examples, &[0], &encoder, 4, 0).into_input(&device, 0);
+    let cut = Batch::new(&examples, &[0], &encoder, 4, 0).input(&device, 0);
     assert_eq!(numbers(cut.token_ids), [2, 5, 6, 3]);
 }
 

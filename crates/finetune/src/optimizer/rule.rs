@@ -176,8 +176,7 @@ impl Step {
             (Self::RmsProp { rate, decay, factor }, [second]) => {
                 let gradient = decayed(gradient, factor, decay);
                 let square = gradient.clone() * gradient.clone();
-                *second =
-                    second.clone() * RMSPROP_SMOOTHING + square * (1.0 - RMSPROP_SMOOTHING);
+                *second = second.clone() * RMSPROP_SMOOTHING + square * (1.0 - RMSPROP_SMOOTHING);
                 weights - gradient * rate / (second.clone().sqrt() + RMSPROP_EPSILON)
             }
             (Self::AdaGrad { rate, decay, factor }, [sum]) => {

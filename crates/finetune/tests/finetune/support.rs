@@ -53,6 +53,7 @@ pub(crate) fn job(settings: Settings, directory: &Path) -> Job {
         attempt_directory: directory.join("attempt"),
         resume_from: None,
         checkpoint_seconds: 1e9,
+        gradient_checkpointing: false,
         device: converge_bert::device::name_of_tests(),
         expected_hashes: BTreeMap::new(),
     }

@@ -100,6 +100,7 @@ impl Reactor {
                 attempt_directory: format!("{}/{directory}", self.home),
                 cache_directory: format!("{}/cache", self.home),
                 checkpoint_seconds: self.checkpoint_seconds,
+                gradient_checkpointing: self.gradient_checkpointing,
             };
             let lease = Lease { attempt, trial: trial_id, step: from_step };
             if let Some(worker) = self.workers.get_mut(&worker_id) {

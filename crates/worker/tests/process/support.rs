@@ -43,6 +43,7 @@ pub(crate) fn assignment(folder: &Folder, attempt: i64, work: Work) -> Box<Assig
         attempt_directory: folder.inside(&format!("attempts/{attempt}")),
         cache_directory: folder.inside("cache"),
         checkpoint_seconds: 60.0,
+        gradient_checkpointing: false,
     })
 }
 
