@@ -47,6 +47,7 @@ pub(crate) struct Update {
 }
 
 /// One slot of the state of one parameter.
+#[expect(clippy::large_enum_variant, reason = "a few live at a time")]
 pub(crate) enum State<'a> {
     Host(&'a [f32]),
     Device(Tensor<1>),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Of helpers too, which clippy does not take for tests.
 
 mod exactness;
+mod precision;
 mod problems;
 mod support;
 mod training;
