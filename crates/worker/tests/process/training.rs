@@ -43,11 +43,16 @@ fn without_clock(mut observed: Vec<Observed>) -> Vec<Observed> {
     observed
 }
 
+/// The device of the tests, as in `converge_bert::device`.
+fn device() -> String {
+    std::env::var("CONVERGE_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
 #[test]
 fn a_training_that_is_released_or_killed_ends_with_the_same_bits() {
     let folder = Folder::new();
     let settings = tiny(&folder);
-    let mut worker = Worker::start_on(&folder, "cpu", 1);
+    let mut worker = Worker::start_on(&folder, &device(), 1);
     assert!(matches!(worker.next(), Up::Born { .. }));
     let cases = vec![settings.clone()];
     let cache_directory = folder.path("cache");
@@ -70,7 +75,7 @@ fn a_training_that_is_released_or_killed_ends_with_the_same_bits() {
 
     // Another number of threads, a release, and then a kill.
     let (second_folder, third_folder) = (Folder::new(), Folder::new());
-    let mut worker = Worker::start_on(&second_folder, "cpu", 2);
+    let mut worker = Worker::start_on(&second_folder, &device(), 2);
     worker.next();
     worker.say(&assign(2, None));
     let mut first = worker.until(|frame| matches!(frame, Up::Step { step: 7, .. }));
@@ -86,7 +91,7 @@ fn a_training_that_is_released_or_killed_ends_with_the_same_bits() {
     let from = newest_checkpoint(&[&first[..], &second].concat());
     assert!(from.step < STEPS, "it was killed in the middle");
 
-    let mut worker = Worker::start_on(&third_folder, "cpu", 1);
+    let mut worker = Worker::start_on(&third_folder, &device(), 1);
     worker.next();
     let resumed_at = from.step;
     worker.say(&assign(4, Some(from)));
@@ -110,7 +115,7 @@ fn newest_checkpoint(frames: &[Up]) -> ResumeFrom {
 #[test]
 fn missing_data_is_refused_and_a_failure_of_its_class() {
     let folder = Folder::new();
-    let mut worker = Worker::start_on(&folder, "cpu", 1);
+    let mut worker = Worker::start_on(&folder, &device(), 1);
     worker.next();
     let cache_directory = folder.path("cache");
     let (cases, split_seed) = (vec![settings(1e-4)], Seed(1));
