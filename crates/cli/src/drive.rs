@@ -6,8 +6,10 @@ use converge_core::facts::Facts;
 use converge_core::machine::{WorkerPlan, peak_memory, plan_workers};
 use converge_core::materialise::{Cases, cases, trials};
 use converge_core::sampler::{Sample, sample};
+use converge_core::settings::TrainSettings;
 use converge_core::sweep::{RunSettings, Sweep};
 use converge_core::trial::TrialState;
+use converge_dashboard::terminal::number::bytes;
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::launcher::WorkerCommand;
@@ -24,6 +26,10 @@ use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
 use crate::{commands, device, output};
+
+/// What to do where memory does not suffice.
+pub(crate) const LESS_MEMORY: &str =
+    "`run.gradient_checkpointing=true` or more `gradient_accumulation` needs less";
 
 /// Version that is recorded with everything.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -180,13 +186,33 @@ pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(),
 
 /// Returns how many workers to run for what is left of a sweep.
 pub(crate) fn worker_plan(sweep: &Sweep, prepared: &Prepared, open: u64) -> WorkerPlan {
-    let Prepared { sample, cases, facts, chosen, run } = prepared;
-    let needed =
-        sample.configurations.iter().zip(&cases.of_configuration).map(|(configuration, case)| {
-            let facts = &facts[*case];
-            peak_memory(&facts.model, &sweep.settings_of(configuration).train, facts.max_length)
-        });
-    plan_workers(run.workers, machine::look(), chosen.gpus, open, needed.max().unwrap_or(0))
+    let needed = needed_memory(sweep, prepared).max().unwrap_or(0);
+    let Prepared { chosen, run, .. } = prepared;
+    plan_workers(run.workers, machine::look(), chosen.gpus, open, needed)
+}
+
+/// Returns what each configuration needs.
+fn needed_memory(sweep: &Sweep, prepared: &Prepared) -> impl Iterator<Item = u64> {
+    let Prepared { sample, cases, .. } = prepared;
+    let configurations = sample.configurations.iter().zip(&cases.of_configuration);
+    configurations.map(|(configuration, case)| {
+        predicted_memory(prepared, &sweep.settings_of(configuration).train, *case)
+    })
+}
+
+/// Returns the memory that a worker needs at most. Unit: bytes.
+pub(crate) fn predicted_memory(prepared: &Prepared, train: &TrainSettings, case: usize) -> u64 {
+    let facts = &prepared.facts[case];
+    let [.., longest] = facts.train.token_lengths;
+    let length = facts.max_length.min(longest);
+    let batch_size = train.batch_size.min(facts.train.examples);
+    let train = TrainSettings { batch_size, ..train.clone() };
+    peak_memory(&facts.model, &train, length, prepared.run.gradient_checkpointing)
+}
+
+/// Says whether a worker that needs so much memory fits on this machine. How much a GPU has is not known here.
+pub(crate) fn fits(prepared: &Prepared, memory: u64) -> bool {
+    prepared.chosen.gpus.is_some() || machine::look().has_room_for(memory)
 }
 
 /// Runs a stored sweep to its end, or until it is interrupted, and prints the ranking.
@@ -217,6 +243,14 @@ pub(crate) async fn session(
     let plan = worker_plan(&sweep, prepared, open);
     let Chosen { device, program, places, .. } = &prepared.chosen;
     announce(&record, &sweep, &plan, device);
+    let too_large = needed_memory(&sweep, prepared).filter(|memory| !fits(prepared, *memory));
+    if let Some(most) = too_large.max() {
+        output::talk(&format!(
+            "warning: there may not be enough memory: a worker needs up to {}; `converge plan` marks the \
+             configurations, {LESS_MEMORY}\n",
+            bytes(most)
+        ));
+    }
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,

@@ -1,7 +1,7 @@
 //! Times whole training steps: forward, backward, clipping and AdamW, dropout on.
 //!
 //! ```text
-//! cargo run --release --workspace --example step -- MODEL_DIRECTORY [BATCH [LENGTH [STEPS]]]
+//! cargo run --release --workspace --example step -- [--checkpointing] MODEL_DIRECTORY [BATCH [LENGTH [STEPS]]]
 //! ```
 //!
 //! Prints the median seconds of a step and the peak memory of the process, and the same as JSON in
@@ -28,7 +28,8 @@ const WARM_UP: u64 = 3;
 const MOST_EXAMPLES: u64 = 8192;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let checkpointing = arguments.next_if(|argument| argument == "--checkpointing").is_some();
     let model = arguments.next().expect("usage: step MODEL_DIRECTORY [BATCH [LENGTH [STEPS]]]");
     let mut number = |default: u64| -> u64 {
         arguments.next().map_or(default, |text| text.parse().expect("expected a number"))
@@ -41,7 +42,8 @@ fn main() {
     // Other words at each step: an update of embeddings that was put off until a word comes is paid for.
     let batches = (steps + WARM_UP).min((MOST_EXAMPLES / batch).max(1));
     std::fs::write(&data, table(Path::new(&model), batch * batches, length)).unwrap();
-    let job = job(&model, &directory, &data, [batch, length, steps + WARM_UP]);
+    let mut job = job(&model, &directory, &data, [batch, length, steps + WARM_UP]);
+    job.gradient_checkpointing = checkpointing;
     let mut times = Times::default();
     fine_tune(&job, &mut times).unwrap();
     std::fs::remove_dir_all(&directory).unwrap();

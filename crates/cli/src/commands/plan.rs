@@ -38,12 +38,19 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
             "trials": planned.iter().map(|trial| json!({
                 "configuration": trial.configuration, "replicate": trial.replicate,
                 "fingerprint": trial.fingerprint, "total_steps": trial.total_steps,
+                "peak_memory_bytes": memory(&prepared, trial),
+                "fits": drive::fits(&prepared, memory(&prepared, trial)),
             })).collect::<Vec<_>>(),
         }))?;
     } else {
         output::data(&text(sweep, &prepared, &planned, skipped));
     }
     Ok(ExitCode::Done)
+}
+
+/// Returns what a worker needs for a trial at most. Unit: bytes.
+fn memory(prepared: &Prepared, trial: &PlannedTrial) -> u64 {
+    drive::predicted_memory(prepared, &trial.settings.train, trial.case)
 }
 
 fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u64) -> String {
@@ -66,7 +73,16 @@ fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u
         plan.workers, prepared.chosen.device, plan.reason
     );
     text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
-    text += &trial_table(planned);
+    text += &trial_table(prepared, planned);
+    let fits = |trial: &&PlannedTrial| drive::fits(prepared, memory(prepared, trial));
+    let too_large = planned.iter().filter(|trial| !fits(trial)).count();
+    if too_large > 0 {
+        text += &format!(
+            "! {too_large} of {} trials may need more memory than is free: {}\n",
+            planned.len(),
+            drive::LESS_MEMORY
+        );
+    }
     text += "\nsettings of all trials\n";
     text += &output::settings(&sweep.settings, |key| {
         let varied = sweep.parameters.iter().any(|parameter| parameter.name == key.short_name());
@@ -123,12 +139,16 @@ fn disk(sweep: &Sweep, prepared: &Prepared, workers: u64) -> String {
     format!("about {} for checkpoints and the best {} trials", bytes(need), sweep.run.keep_best)
 }
 
-fn trial_table(planned: &[PlannedTrial]) -> String {
+fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
     let names: std::collections::BTreeSet<&str> =
         planned.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
     let mut columns = vec![("trial", Align::Right)];
     columns.extend(names.iter().map(|name| (*name, Align::Right)));
-    columns.extend([("replicate", Align::Right), ("steps", Align::Right)]);
+    columns.extend([
+        ("replicate", Align::Right),
+        ("steps", Align::Right),
+        ("memory", Align::Right),
+    ]);
     let mut table = Table::new(columns);
     for (index, trial) in planned.iter().enumerate().take(SHOWN) {
         let mut row = vec![(index + 1).to_string()];
@@ -136,6 +156,9 @@ fn trial_table(planned: &[PlannedTrial]) -> String {
             |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
         row.extend(names.iter().map(cell));
         row.extend([trial.replicate.to_string(), trial.total_steps.to_string()]);
+        let needed = memory(prepared, trial);
+        let mark = if drive::fits(prepared, needed) { "" } else { " !" };
+        row.push(format!("{}{mark}", bytes(needed)));
         table.push(row);
     }
     let mut text = table.render(output::width());
