@@ -6,6 +6,8 @@
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.
 mod bad_input;
+/// What `plan` says of memory, and what `doctor --measure` finds.
+mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.

@@ -201,6 +201,13 @@ pub(crate) enum Format {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
+    /// Train the first configuration of a sweep file for a moment with one worker, with two, and so on up to one per
+    /// core, and let `run` use the fastest arrangement for this model from now on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) measure: Option<PathBuf>,
+    /// Overrides of that file: `batch_size=32`
+    #[arg(value_name = "KEY=VALUE", requires = "measure")]
+    pub(crate) overrides: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use converge_core::facts::Facts;
-use converge_core::machine::{WorkerPlan, peak_memory, plan_workers};
+use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, cases, trials};
 use converge_core::sampler::{Sample, sample};
-use converge_core::settings::TrainSettings;
 use converge_core::sweep::{RunSettings, Sweep};
 use converge_core::trial::TrialState;
 use converge_dashboard::terminal::number::bytes;
@@ -15,7 +14,7 @@ use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::launcher::WorkerCommand;
 use converge_scheduler::preparation::{PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Options, Reactor};
-use converge_scheduler::session::{Interrupts, Session};
+use converge_scheduler::session::{Interrupts, Session, Update};
 use converge_scheduler::trials::{SCRIPTED, definition, load};
 use converge_scheduler::{clock, machine, recovery};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
@@ -25,11 +24,7 @@ use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
-use crate::{commands, device, output};
-
-/// What to do where memory does not suffice.
-pub(crate) const LESS_MEMORY: &str =
-    "`run.gradient_checkpointing=true` or more `gradient_accumulation` needs less";
+use crate::{capacity, commands, device, output};
 
 /// Version that is recorded with everything.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,6 +41,15 @@ pub(crate) struct Prepared {
     pub(crate) chosen: Chosen,
     /// `[run]`, with what the command line says.
     pub(crate) run: RunSettings,
+}
+
+impl Prepared {
+    /// Returns the same for another `[run]`.
+    pub(crate) fn with_run(&self, run: RunSettings) -> Self {
+        let Self { sample, cases, facts, chosen, .. } = self;
+        let (sample, cases) = (sample.clone(), cases.clone());
+        Self { sample, cases, facts: facts.clone(), chosen: chosen.clone(), run }
+    }
 }
 
 /// Makes a runtime on this thread alone: the scheduler waits far more than it works.
@@ -184,53 +188,59 @@ pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(),
     ))
 }
 
-/// Returns how many workers to run for what is left of a sweep.
-pub(crate) fn worker_plan(sweep: &Sweep, prepared: &Prepared, open: u64) -> WorkerPlan {
-    let needed = needed_memory(sweep, prepared).max().unwrap_or(0);
-    let Prepared { chosen, run, .. } = prepared;
-    plan_workers(run.workers, machine::look(), chosen.gpus, open, needed)
-}
-
-/// Returns what each configuration needs.
-fn needed_memory(sweep: &Sweep, prepared: &Prepared) -> impl Iterator<Item = u64> {
-    let Prepared { sample, cases, .. } = prepared;
-    let configurations = sample.configurations.iter().zip(&cases.of_configuration);
-    configurations.map(|(configuration, case)| {
-        predicted_memory(prepared, &sweep.settings_of(configuration).train, *case)
+/// Returns what is stored of a sweep.
+pub(crate) fn record(store: &Store, name: &str) -> Result<SweepRecord, Report> {
+    let summary = crate::home::sweep(store.read(), Some(name))?;
+    store.read().sweep(summary.id)?.ok_or_else(|| {
+        Report::usage(format!("there is no sweep `{name}`"), "start it with `converge run FILE`")
     })
-}
-
-/// Returns the memory that a worker needs at most. Unit: bytes.
-pub(crate) fn predicted_memory(prepared: &Prepared, train: &TrainSettings, case: usize) -> u64 {
-    let facts = &prepared.facts[case];
-    let [.., longest] = facts.train.token_lengths;
-    let length = facts.max_length.min(longest);
-    let batch_size = train.batch_size.min(facts.train.examples);
-    let train = TrainSettings { batch_size, ..train.clone() };
-    peak_memory(&facts.model, &train, length, prepared.run.gradient_checkpointing)
-}
-
-/// Says whether a worker that needs so much memory fits on this machine. How much a GPU has is not known here.
-pub(crate) fn fits(prepared: &Prepared, memory: u64) -> bool {
-    prepared.chosen.gpus.is_some() || machine::look().has_room_for(memory)
 }
 
 /// Runs a stored sweep to its end, or until it is interrupted, and prints the ranking.
 pub(crate) async fn session(
     home: &Home,
-    mut store: Store,
+    store: Store,
     name: &str,
     prepared: &Prepared,
     interrupts: &mut Interrupts,
 ) -> Result<ExitCode, Report> {
-    let summary = crate::home::sweep(store.read(), Some(name))?;
-    let Some(record) = store.read().sweep(summary.id)? else {
-        return Err(Report::usage(
-            format!("there is no sweep `{name}`"),
-            "start it with `converge run FILE`",
-        ));
-    };
+    let record = record(&store, name)?;
     let sweep = definition(&record)?;
+    let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
+    let plan = capacity::worker_plan(home, &sweep, prepared, open);
+    announce(&record, &sweep, &plan, &prepared.chosen.device);
+    if let Some(most) = capacity::too_much_memory(&sweep, prepared) {
+        output::talk(&format!(
+            "warning: there may not be enough memory: a worker needs up to {}; `converge plan` marks the \
+             configurations, {}\n",
+            bytes(most),
+            capacity::LESS_MEMORY
+        ));
+    }
+    let configurations: BTreeMap<u64, String> = record
+        .trials
+        .iter()
+        .map(|trial| (trial.number, output::configuration(&trial.configuration)))
+        .collect();
+    let mut display = Display::new(record.objective.clone(), configurations);
+    let update = &mut |update: &Update<'_>| display.update(update);
+    let ended = carry_out(home, store, &record, prepared, &plan, interrupts, update).await;
+    display.finish();
+    let (ending, store) = ended?;
+    conclude(&store, name, &ending)
+}
+
+/// Runs a session of a stored sweep, telling `update` what happens.
+pub(crate) async fn carry_out(
+    home: &Home,
+    mut store: Store,
+    record: &SweepRecord,
+    prepared: &Prepared,
+    plan: &WorkerPlan,
+    interrupts: &mut Interrupts,
+    update: &mut dyn FnMut(&Update<'_>),
+) -> Result<(Ending, Store), Report> {
+    let sweep = definition(record)?;
     let mut housekeeping =
         Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
     for trial in
@@ -238,18 +248,6 @@ pub(crate) async fn session(
     {
         let changes = housekeeping.clean_up(home, &store, trial.number);
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
-    }
-    let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
-    let plan = worker_plan(&sweep, prepared, open);
-    let Chosen { device, program, places, .. } = &prepared.chosen;
-    announce(&record, &sweep, &plan, device);
-    let too_large = needed_memory(&sweep, prepared).filter(|memory| !fits(prepared, *memory));
-    if let Some(most) = too_large.max() {
-        output::talk(&format!(
-            "warning: there may not be enough memory: a worker needs up to {}; `converge plan` marks the \
-             configurations, {LESS_MEMORY}\n",
-            bytes(most)
-        ));
     }
     let reactor = Reactor::new(
         Options {
@@ -260,7 +258,7 @@ pub(crate) async fn session(
             checkpoint_seconds: sweep.run.checkpoint_seconds,
             gradient_checkpointing: sweep.run.gradient_checkpointing,
         },
-        load(&record, &sweep, store.read())?,
+        load(record, &sweep, store.read())?,
     );
     let id = store.open_session(
         &NewSession {
@@ -273,17 +271,11 @@ pub(crate) async fn session(
         },
         clock::unix_ms(),
     )?;
-    let configurations: BTreeMap<u64, String> = record
-        .trials
-        .iter()
-        .map(|trial| (trial.number, output::configuration(&trial.configuration)))
-        .collect();
-    let mut display = Display::new(record.objective.clone(), configurations);
+    let Chosen { program, places, .. } = &prepared.chosen;
     let command =
         WorkerCommand { program: program.clone(), places: places.clone(), threads: plan.threads };
     let session = Session::new(home.clone(), store, id, command, reactor, housekeeping);
-    let ended = session.run(interrupts, &mut |update| display.update(&update)).await;
-    display.finish();
+    let ended = session.run(interrupts, &mut |told| update(&told)).await;
     let (ending, mut store) = ended.map_err(|error| storing(&error))?;
     let state = match &ending {
         Ending::Finished { .. } => SweepState::Finished,
@@ -298,7 +290,7 @@ pub(crate) async fn session(
         if state == SweepState::Finished { "finished" } else { "interrupted" },
         now,
     )?;
-    conclude(&store, name, &ending)
+    Ok((ending, store))
 }
 
 /// The first line of `run`: what runs where, and why so many.

@@ -4,6 +4,7 @@
 //! with its overrides), `drive` (what `run` and `resume` share), `display` (progress), `report` and `exit_code`.
 
 mod arguments;
+mod capacity;
 mod commands;
 mod device;
 mod display;

@@ -44,11 +44,13 @@ pub struct Gpus {
 }
 
 /// Returns how many workers to run for `trials` unfinished trials with the given peak memory each; with `gpus` they
-/// compute there, and the processor's cores and memory do not bound them.
+/// compute there, and the processor's cores and memory do not bound them. `measured` is the number that was fastest
+/// when it was tried, where it was.
 pub fn plan_workers(
     wanted: Workers,
     machine: Machine,
     gpus: Option<Gpus>,
+    measured: Option<u64>,
     trials: u64,
     peak_memory: u64,
 ) -> WorkerPlan {
@@ -57,13 +59,17 @@ pub fn plan_workers(
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let needs =
         format!("{:.1} GiB free, {:.1} GiB per worker", gib(machine.free_memory), gib(peak_memory));
-    let room = match gpus {
-        Some(gpus) => (gpus.count * gpus.workers_per_gpu).max(1),
-        None => machine.cores.min(by_memory),
+    let room = match (gpus, measured) {
+        (Some(_), Some(measured)) => measured.max(1),
+        (Some(gpus), None) => (gpus.count * gpus.workers_per_gpu).max(1),
+        (None, measured) => measured.unwrap_or(machine.cores).clamp(1, by_memory),
     };
     let (workers, reason) = match wanted {
         Workers::Count(count) => (count, "as asked for".to_string()),
         Workers::Auto if trials.max(1) < room => (trials.max(1), format!("{trials} trials to run")),
+        Workers::Auto if measured == Some(room) => {
+            (room, "fastest when it was measured by `converge doctor`".to_string())
+        }
         Workers::Auto if let Some(gpus) = gpus => {
             let noun = if gpus.count == 1 { "GPU" } else { "GPUs" };
             (room, format!("{} {noun}, {} per GPU", gpus.count, gpus.workers_per_gpu))
@@ -113,7 +119,7 @@ mod tests {
 
     fn plan(wanted: Workers, cores: u64, free: u64, trials: u64, peak: u64) -> (u64, u64) {
         let machine = Machine { cores, free_memory: free };
-        let plan = plan_workers(wanted, machine, None, trials, peak);
+        let plan = plan_workers(wanted, machine, None, None, trials, peak);
         (plan.workers, plan.threads)
     }
 
@@ -122,7 +128,7 @@ mod tests {
         let machine = Machine { cores: 16, free_memory: GIB };
         let plan = |wanted, count, workers_per_gpu, trials| {
             let gpus = Some(Gpus { count, workers_per_gpu });
-            let plan = plan_workers(wanted, machine, gpus, trials, 4 * GIB);
+            let plan = plan_workers(wanted, machine, gpus, None, trials, 4 * GIB);
             (plan.workers, plan.threads, plan.reason)
         };
         assert_eq!(plan(Workers::Auto, 4, 1, 100), (4, 4, "4 GPUs, 1 per GPU".into()));
@@ -138,6 +144,19 @@ mod tests {
         assert_eq!(plan(Workers::Auto, 8, GIB / 2, 100, GIB), (1, 8));
         assert_eq!(plan(Workers::Auto, 8, 64 * GIB, 3, GIB), (3, 2));
         assert_eq!(plan(Workers::Count(16), 8, GIB, 100, GIB), (16, 1));
+    }
+
+    #[test]
+    fn what_was_measured_wins_over_the_rule_and_not_over_memory() {
+        let machine = |free_memory| Machine { cores: 8, free_memory };
+        let plan = |free, measured, trials| {
+            let plan = plan_workers(Workers::Auto, machine(free), None, measured, trials, GIB);
+            (plan.workers, plan.threads)
+        };
+        assert_eq!(plan(64 * GIB, Some(4), 100), (4, 2));
+        assert_eq!(plan(64 * GIB, None, 100), (8, 1));
+        assert_eq!(plan(3 * GIB, Some(4), 100), (2, 4));
+        assert_eq!(plan(64 * GIB, Some(4), 3), (3, 2));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::arguments::DoctorArguments;
 use crate::device::{self, EMBEDDED};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{drive, home as homes, output};
+use crate::{commands, drive, home as homes, output};
 
 /// Below this a checkpoint of a BERT-base does not fit.
 const LITTLE_DISK: u64 = 2 << 30;
@@ -31,6 +31,9 @@ struct Check {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DoctorArguments, home: &Home) -> Result<ExitCode, Report> {
+    if let Some(file) = &arguments.measure {
+        return commands::measure::run(file, arguments, home);
+    }
     let directory = homes::working_directory()?;
     let checks = [
         version(),

@@ -13,7 +13,7 @@ use crate::arguments::PlanArguments;
 use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{output, sweep_source};
+use crate::{capacity, output, sweep_source};
 
 /// Trials that the text shows.
 const SHOWN: usize = 12;
@@ -39,21 +39,27 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
                 "configuration": trial.configuration, "replicate": trial.replicate,
                 "fingerprint": trial.fingerprint, "total_steps": trial.total_steps,
                 "peak_memory_bytes": memory(&prepared, trial),
-                "fits": drive::fits(&prepared, memory(&prepared, trial)),
+                "fits": capacity::fits(&prepared, memory(&prepared, trial)),
             })).collect::<Vec<_>>(),
         }))?;
     } else {
-        output::data(&text(sweep, &prepared, &planned, skipped));
+        output::data(&text(home, sweep, &prepared, &planned, skipped));
     }
     Ok(ExitCode::Done)
 }
 
 /// Returns what a worker needs for a trial at most. Unit: bytes.
 fn memory(prepared: &Prepared, trial: &PlannedTrial) -> u64 {
-    drive::predicted_memory(prepared, &trial.settings.train, trial.case)
+    capacity::predicted_memory(prepared, &trial.settings.train, trial.case)
 }
 
-fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u64) -> String {
+fn text(
+    home: &Home,
+    sweep: &Sweep,
+    prepared: &Prepared,
+    planned: &[PlannedTrial],
+    skipped: u64,
+) -> String {
     let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
     let mut text =
         format!("sweep `{}`: {} trials, {} steps in all", sweep.name, planned.len(), count(steps));
@@ -67,20 +73,20 @@ fn text(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], skipped: u
         }
         text += &facts_text(facts);
     }
-    let plan = drive::worker_plan(sweep, prepared, planned.len() as u64);
+    let plan = capacity::worker_plan(home, sweep, prepared, planned.len() as u64);
     text += &format!(
         "\nworkers     {} on {} ({})\n",
         plan.workers, prepared.chosen.device, plan.reason
     );
     text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
     text += &trial_table(prepared, planned);
-    let fits = |trial: &&PlannedTrial| drive::fits(prepared, memory(prepared, trial));
+    let fits = |trial: &&PlannedTrial| capacity::fits(prepared, memory(prepared, trial));
     let too_large = planned.iter().filter(|trial| !fits(trial)).count();
     if too_large > 0 {
         text += &format!(
             "! {too_large} of {} trials may need more memory than is free: {}\n",
             planned.len(),
-            drive::LESS_MEMORY
+            capacity::LESS_MEMORY
         );
     }
     text += "\nsettings of all trials\n";
@@ -157,7 +163,7 @@ fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
         row.extend(names.iter().map(cell));
         row.extend([trial.replicate.to_string(), trial.total_steps.to_string()]);
         let needed = memory(prepared, trial);
-        let mark = if drive::fits(prepared, needed) { "" } else { " !" };
+        let mark = if capacity::fits(prepared, needed) { "" } else { " !" };
         row.push(format!("{}{mark}", bytes(needed)));
         table.push(row);
     }
