@@ -122,15 +122,15 @@ def theirs(mode, grid, definition):
         subprocess.run([*command, "create", str(count - 1)], check=True, env=variables, stderr=subprocess.DEVNULL)
         begin = time.perf_counter()
         variables["BENCH_STARTED"] = str(time.time())
-        with open(f"{folder}/log", "w") as log:
-            running = [
-                subprocess.Popen([*command, mode, str(number)], env=variables, stdout=log, stderr=log)
-                for number in range(count)
-            ]
-            codes = [process.wait() for process in running]
+        running = []
+        for number in range(count):
+            with open(f"{folder}/log-{number}", "w") as log:
+                running.append(subprocess.Popen([*command, mode, str(number)], env=variables, stdout=log, stderr=log))
+        codes = [process.wait() for process in running]
         wall = time.perf_counter() - begin
         if any(codes):
-            say(pathlib.Path(folder, "log").read_text()[-3000:])
+            for number in (number for number, code in enumerate(codes) if code):
+                say(pathlib.Path(folder, f"log-{number}").read_text()[-3000:])
             raise SystemExit(f"error: the sweep of Optuna and Trainer ({mode}) ended with {codes}")
         reports = [json.loads(pathlib.Path(folder, f"report-{n}.json").read_text()) for n in range(count)]
     trials = [trial for report in reports for trial in report["trials"]]
