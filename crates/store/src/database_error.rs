@@ -12,7 +12,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum DatabaseError {
     /// The disk is full. The same call succeeds once there is room.
-    #[error("no room left on the disk of the database")]
+    #[error("the disk is full: no room left for the database")]
     DiskFull(#[source] Cause),
     /// The disk or file system failed. Trying again may help; looking at the disk is better.
     #[error("the disk of the database failed")]
