@@ -31,6 +31,7 @@ max_length = {length}
 max_steps = {steps}
 epochs = 1
 dropout = 0.1
+precision = "{precision}"
 evaluations_per_epoch = 1
 [model]
 path = "{folder}/model"
@@ -44,10 +45,11 @@ keep_best = 0
 """
 
 
-def ours(options, folder, batch, length):
+def ours(options, folder, batch, length, precision):
     """Returns the median seconds of a step as the sweep recorded them, or why there are none."""
     steps = options.steps + WARM_UP
     values = {"batch": batch, "length": length, "steps": steps, "folder": folder, "device": options.device}
+    values["precision"] = precision
     (folder / "sweep.toml").write_text(SWEEP.format(**values))
     home = tempfile.mkdtemp(dir=folder)
     command = [options.program, "--home", home, "run", str(folder / "sweep.toml")]
@@ -94,29 +96,34 @@ def main():
         if word.isalpha() and word.isascii()
     ]
     generator = random.Random(42)
-    seconds, peaks, reason = {"ours": [], "float32": [], "bfloat16": []}, {}, ""
+    kinds = [(torch.float32, "float32"), (torch.bfloat16, "bfloat16")]
+    seconds = {f"{who} {kind}": [] for _, kind in kinds for who in ("ours", "PyTorch")}
+    peaks, reasons = {}, {}
     with tempfile.TemporaryDirectory(prefix="converge-bench-") as name:
         folder = pathlib.Path(name)
         make(folder / "model", layers, hidden)
         texts = (" ".join(generator.choices(words, k=length - 2)) for _ in range(batch * (options.steps + WARM_UP)))
         (folder / "train.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{n % 2}\n" for n, t in enumerate(texts)))
         for _ in range(options.rounds):
-            for precision in (torch.float32, torch.bfloat16):
-                key = str(precision).removeprefix("torch.")
+            for precision, kind in kinds:
+                key = f"PyTorch {kind}"
                 median, peaks[key] = theirs(options, folder, batch, length, precision)
                 seconds[key].append(median)
-            median, reason = ours(options, folder, batch, length)
-            if median is not None:
-                seconds["ours"].append(median)
-    if not seconds["ours"]:
-        print(f"ours left out; it said:\n{reason}", file=sys.stderr)
+                median, reason = ours(options, folder, batch, length, kind)
+                if median is None:
+                    reasons[kind] = reason
+                else:
+                    seconds[f"ours {kind}"].append(median)
+    for kind, reason in reasons.items():
+        print(f"ours in {kind} left out; it said:\n{reason}", file=sys.stderr)
     print(
         f"| {options.shape} on {options.device} | ms a step | ours over it | peak MB on the device |\n|---|---|---|---|"
     )
     for key, rounds in seconds.items():
         if not rounds:
             continue
-        over = [theirs / mine for theirs, mine in zip(rounds, seconds["ours"], strict=False)]
+        same = seconds["ours " + key.rsplit(" ", 1)[1]]
+        over = [theirs / mine for theirs, mine in zip(rounds, same, strict=False)]
         print(
             f"| {key} | {statistics.median(rounds) * 1e3:.2f} | {f'{statistics.median(over):.2f}' if over else '-'} | "
             f"{peaks.get(key, 0) / 1e6:.0f} |"

@@ -8,6 +8,7 @@ that Trainer offers a CPU). BENCH_STARTED is when the process was started.
 """
 
 import dataclasses
+import fcntl
 import itertools
 import json
 import math
@@ -16,7 +17,6 @@ import sys
 import time
 
 import optuna
-from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 
 folder, mode, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -161,13 +161,20 @@ def objective(trial):
     return max(accuracies)
 
 
-cells = math.prod(map(len, job["grid"].values()))
+def waiting_cell():
+    """Takes a cell that waits; none where all are taken."""
+    # Of two processes that ask at the same moment, Optuna gave both the same one.
+    with open(f"{folder}/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waits = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return study.ask() if waits else None
+
+
 report = {"start_up": time.time() - float(os.environ["BENCH_STARTED"]), "trials": []}
-# Of two processes, the one that is done first must not train the other's last cell again.
-callback = MaxTrialsCallback(cells, states=(TrialState.COMPLETE, TrialState.RUNNING))
 if mode == "best":
-    study.optimize(objective, callbacks=[callback])
+    while trial := waiting_cell():
+        study.tell(trial, objective(trial))
 else:
-    study.optimize(objective, n_trials=cells)
+    study.optimize(objective, n_trials=math.prod(map(len, job["grid"].values())))
 with open(f"{folder}/report-{number}.json", "w") as file:
     json.dump(report, file)

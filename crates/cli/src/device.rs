@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use converge_core::machine::Gpus;
 use converge_core::placement::{
-    Offer, Place, Presence, family, is_accelerator, kernel_caches, places, preferred,
+    Offer, Place, Presence, family, is_accelerator, kernel_caches, kernel_configuration, places, preferred,
 };
 use converge_core::sweep::RunSettings;
 use converge_scheduler::home::Home;
@@ -42,9 +42,17 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// Lets drivers keep compiled kernels in the home, where the user has not said another place.
+    /// Lets drivers and Burn keep compiled kernels in the home, where the user has not said another place.
     pub(crate) fn with_kernel_caches(mut self, home: &Home) -> Result<Self, Report> {
         let directory = home.cache().join("kernels");
+        // Found from the workers' folders, upwards.
+        let file = home.root().join("cubecl.toml");
+        if let Some(text) = kernel_configuration(&self.device, &directory.to_string_lossy())
+            && !file.exists()
+        {
+            std::fs::create_dir_all(&directory)?;
+            std::fs::write(file, text)?;
+        }
         for (name, value) in kernel_caches(&self.device, &directory.to_string_lossy()) {
             if std::env::var_os(&name).is_some() {
                 continue;

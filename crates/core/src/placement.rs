@@ -118,6 +118,15 @@ pub fn kernel_caches(device: &str, directory: &str) -> Vec<(String, String)> {
     variables.iter().map(|name| ((*name).into(), directory.into())).collect()
 }
 
+/// Returns what the library that compiles Burn's own kernels reads of its `cubecl.toml`, for devices that it serves: compiled
+/// kernels, and which of them were fastest, stay in `directory`.
+pub fn kernel_configuration(device: &str, directory: &str) -> Option<String> {
+    let directory = toml::Value::String(directory.into());
+    matches!(family(device), "wgpu" | "cuda-native").then(|| {
+        format!("[environment]\npath = {{ directory = {directory} }}\n\n[compilation]\ncache = true\n")
+    })
+}
+
 fn is_number(rest: &str) -> bool {
     rest.strip_prefix(':').is_some_and(|number| number.parse::<u64>().is_ok())
 }
@@ -190,6 +199,10 @@ mod tests {
         let cuda = kernel_caches("cuda:1", "/c");
         assert_eq!(cuda, [("CUDA_CACHE_PATH".to_string(), "/c".to_string())]);
         assert_eq!(kernel_caches("wgpu", "/c").len(), 2);
+        assert_eq!(kernel_configuration("cuda", "/c"), None);
+        let written = kernel_configuration("wgpu:1", "/with \"quotes\"").unwrap();
+        let read: toml::Table = written.parse().unwrap();
+        assert_eq!(read["environment"]["path"]["directory"].as_str(), Some("/with \"quotes\""));
     }
 
     #[test]

@@ -76,4 +76,20 @@ mod tests {
         }
         assert_eq!(class_of_panic("index out of bounds"), FailureClass::Panic);
     }
+
+    /// On the processor of flex a program without memory ends, and says nothing.
+    #[test]
+    #[cfg(not(feature = "flex"))]
+    fn more_memory_than_any_device_has_is_a_failure_of_its_class() {
+        let device = converge_bert::device::of_tests();
+        let panic = std::panic::catch_unwind(|| {
+            let tensor = burn::tensor::Tensor::<1>::ones([1 << 46], &device);
+            tensor.into_data().num_elements()
+        });
+        let panic = panic.unwrap_err();
+        let message = panic
+            .downcast_ref::<String>()
+            .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or_default(), String::as_str);
+        assert_eq!(class_of_panic(message), FailureClass::Oom, "{message}");
+    }
 }

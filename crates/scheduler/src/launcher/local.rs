@@ -81,6 +81,8 @@ pub fn launch<T: Send + 'static>(
         .arg("--directory")
         .arg(directory)
         .args(["--device", &place.argument, "--threads", &threads])
+        // Every path that a worker is told is absolute; what its libraries leave behind stays in the home.
+        .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(stderr)
