@@ -1,5 +1,7 @@
 //! Random: draw `i` of parameter `p` is a function of (sweep seed, i, p). Equal draws are skipped.
 
+use std::collections::BTreeSet;
+
 use super::{Sample, dependency_order};
 use crate::search_space::Configuration;
 use crate::sweep::Sweep;
@@ -12,11 +14,13 @@ pub(super) fn sample(sweep: &Sweep) -> Sample {
     let wanted = sweep.budget.max_trials.unwrap_or(0) as usize;
     let order = dependency_order(sweep);
     let mut configurations: Vec<Configuration> = Vec::new();
+    // By their written form, which numbers have one of, so that a hundred thousand draws are not compared in pairs.
+    let mut drawn: BTreeSet<String> = BTreeSet::new();
     let (mut index, mut skipped, mut fruitless) = (0, 0, 0);
     while configurations.len() < wanted && fruitless < FRUITLESS_DRAWS {
         let configuration = draw(sweep, &order, index);
         index += 1;
-        if configurations.contains(&configuration) {
+        if !drawn.insert(serde_json::json!(configuration).to_string()) {
             fruitless += 1;
         } else {
             skipped += fruitless;
