@@ -1,5 +1,7 @@
 //! Which configuration is best: by the mean over its completed replicates, never by the luckiest seed.
 
+use std::collections::BTreeMap;
+
 use crate::objective::{Goal, Objective};
 use crate::search_space::Configuration;
 
@@ -35,15 +37,11 @@ pub struct Ranked {
 
 /// Ranks configurations. One that diverged in any replicate comes after all that did not.
 pub fn rank(trials: &[Scored], objective: &Objective) -> Vec<Ranked> {
-    let mut groups: Vec<(&str, Vec<&Scored>)> = Vec::new();
+    let mut groups: BTreeMap<&str, Vec<&Scored>> = BTreeMap::new();
     for trial in trials {
-        match groups.iter_mut().find(|(fingerprint, _)| *fingerprint == trial.fingerprint) {
-            Some((_, members)) => members.push(trial),
-            None => groups.push((&trial.fingerprint, vec![trial])),
-        }
+        groups.entry(&trial.fingerprint).or_default().push(trial);
     }
-    let mut ranked: Vec<Ranked> =
-        groups.into_iter().map(|(_, members)| summarise(&members)).collect();
+    let mut ranked: Vec<Ranked> = groups.values().map(|members| summarise(members)).collect();
     ranked.sort_by(|left, right| {
         order(left, right, objective.goal).then(left.trials.cmp(&right.trials))
     });
