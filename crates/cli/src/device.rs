@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use converge_core::machine::Gpus;
 use converge_core::placement::{
-    Offer, Place, Presence, family, is_accelerator, kernel_caches, kernel_configuration, places, preferred,
+    Offer, Place, Presence, family, is_accelerator, kernel_caches, kernel_configuration, places,
+    preferred,
 };
 use converge_core::sweep::RunSettings;
 use converge_scheduler::home::Home;

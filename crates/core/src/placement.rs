@@ -123,7 +123,9 @@ pub fn kernel_caches(device: &str, directory: &str) -> Vec<(String, String)> {
 pub fn kernel_configuration(device: &str, directory: &str) -> Option<String> {
     let directory = toml::Value::String(directory.into());
     matches!(family(device), "wgpu" | "cuda-native").then(|| {
-        format!("[environment]\npath = {{ directory = {directory} }}\n\n[compilation]\ncache = true\n")
+        format!(
+            "[environment]\npath = {{ directory = {directory} }}\n\n[compilation]\ncache = true\n"
+        )
     })
 }
 

@@ -87,9 +87,10 @@ mod tests {
             tensor.into_data().num_elements()
         });
         let panic = panic.unwrap_err();
-        let message = panic
-            .downcast_ref::<String>()
-            .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or_default(), String::as_str);
+        let message = panic.downcast_ref::<String>().map_or_else(
+            || panic.downcast_ref::<&str>().copied().unwrap_or_default(),
+            String::as_str,
+        );
         assert_eq!(class_of_panic(message), FailureClass::Oom, "{message}");
     }
 }
