@@ -196,8 +196,8 @@ fn wrong_usage_has_exit_code_2() {
     }
     assert!(!sandbox.home().exists(), "looking makes nothing");
     sandbox.write("s.toml", SCRIPTED);
-    let refused = sandbox.converge(&["run", "s.toml", "run.device=wgpu"]).expect_code(2);
-    assert!(refused.stderr.contains("device `wgpu`"), "{}", refused.stderr);
+    let refused = sandbox.converge(&["run", "s.toml", "run.device=abacus"]).expect_code(2);
+    assert!(refused.stderr.contains("device `abacus`"), "{}", refused.stderr);
     let refused = sandbox.converge(&["run", "s.toml", "learning_rat=1"]).expect_code(2);
     assert!(refused.stderr.contains("did you mean `learning_rate`?"), "{}", refused.stderr);
 }
