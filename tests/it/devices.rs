@@ -86,6 +86,31 @@ fn small_models_may_share_a_gpu() {
 }
 
 #[test]
+fn kernels_that_burn_compiles_stay_in_the_home() {
+    let installation = Installation::new();
+    let folder = installation.sandbox.path().display().to_string();
+    installation.worker(
+        "converge-worker-wgpu",
+        &format!(
+            r#"if [ "$1" = --devices ]; then
+  printf 'wgpu:0\tpresent\ta GPU\n'
+  exit
+fi
+pwd >>{folder}/seen
+exec {folder}/bin/converge worker "$1" "$2" --device cpu "$5" "$6""#
+        ),
+    );
+    installation.converge(&["run", "sweeps/smoke.toml", "run.device=wgpu"]).expect_code(0);
+    let home = installation.sandbox.home();
+    let written = std::fs::read_to_string(home.join("cubecl.toml")).unwrap();
+    assert!(written.contains(&home.join("cache/kernels").display().to_string()), "{written}");
+    // Where the library looks for it: upwards from where a worker runs.
+    let seen = std::fs::read_to_string(installation.sandbox.path().join("seen")).unwrap();
+    let place = seen.lines().last().unwrap();
+    assert!(place.starts_with(&home.join("workers").display().to_string()), "{seen}");
+}
+
+#[test]
 fn doctor_lists_workers_and_what_they_lack() {
     let installation = Installation::new();
     two_gpus(&installation);
