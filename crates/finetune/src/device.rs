@@ -44,9 +44,9 @@ pub(crate) fn for_checking() -> Result<Device, Vec<Problem>> {
 const OUT_OF_MEMORY: [&str; 6] = [
     "out of memory",
     "outofmemory",
+    "out of device memory",
     "not enough memory",
-    "can't allocate memory",
-    "buffertoobig",
+    "can't allocate",
     "alloc_failed",
 ];
 
@@ -70,6 +70,9 @@ mod tests {
             "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate 2.00 GiB\")",
             "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to",
             "Error: OutOfMemory { requested: 17, backtrace: .. }",
+            "An IO error happened\nCaused by:\n  can't allocate buffer of size: 4398046511104",
+            "An IO error happened\nCaused by:\n  out of device memory allocating 17 bytes",
+            "Can't allocate 17 bytes: every page size the memory tracks still holds live allocations",
             "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         ] {
             assert_eq!(class_of_panic(message), FailureClass::Oom, "{message}");
