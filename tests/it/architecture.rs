@@ -7,13 +7,14 @@ use serde_json::Value;
 
 const ALLOWED: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("faults", &[]),
     ("kernels", &[]),
     ("bert", &["kernels"]),
     ("protocol", &["core"]),
-    ("store", &["core"]),
-    ("scheduler", &["core", "protocol", "store"]),
-    ("finetune", &["core", "kernels", "bert"]),
-    ("worker", &["core", "protocol", "finetune"]),
+    ("store", &["core", "faults"]),
+    ("scheduler", &["core", "faults", "protocol", "store"]),
+    ("finetune", &["core", "faults", "kernels", "bert"]),
+    ("worker", &["core", "faults", "protocol", "finetune"]),
     ("dashboard", &["core", "store"]),
     ("cli", &["core", "protocol", "store", "scheduler", "worker", "dashboard"]),
 ];
