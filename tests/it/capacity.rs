@@ -33,6 +33,12 @@ fn what_doctor_measured_is_used() {
     let rates = found["rates"].as_array().unwrap();
     assert!(rates.iter().all(|rate| rate["steps_per_second"].as_f64().unwrap() > 0.0), "{found}");
     assert!(rates.iter().any(|rate| rate["workers"] == found["workers"]), "{found}");
+    // What one worker took is what `plan` now says of the configuration that was tried.
+    let measured = found["memory"]["measured"].as_u64().unwrap();
+    assert_ne!(found["memory"]["estimated"].as_u64().unwrap(), measured, "{found}");
+    let plan = sandbox.converge(&["plan", "sweeps/smoke.toml", "--json"]).expect_code(0).stdout;
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["trials"][0]["peak_memory_bytes"].as_u64(), Some(measured), "{plan}");
 
     let plan = sandbox.converge(&["plan", "sweeps/smoke.toml"]).expect_code(0).stdout;
     assert!(plan.contains("fastest when it was measured by `converge doctor`"), "{plan}");

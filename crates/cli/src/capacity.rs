@@ -25,7 +25,7 @@ pub(crate) fn worker_plan(
     open: u64,
 ) -> WorkerPlan {
     let needed = needed_memory(sweep, prepared).max().unwrap_or(0);
-    let best = Measurements::read(home).best(&Situation::of(prepared));
+    let best = Measurements::read(home).of(&Situation::of(prepared)).and_then(Measured::workers);
     plan_workers(prepared.run.workers, machine::look(), prepared.chosen.gpus, best, open, needed)
 }
 
@@ -43,8 +43,15 @@ fn needed_memory(sweep: &Sweep, prepared: &Prepared) -> impl Iterator<Item = u64
     })
 }
 
-/// Returns the memory that a worker needs at most. Unit: bytes.
+/// Returns the memory that a worker needs at most: an estimate, scaled by what one configuration of this model was
+/// found to need where `doctor --measure` has trained it here. Unit: bytes.
 pub(crate) fn predicted_memory(prepared: &Prepared, train: &TrainSettings, case: usize) -> u64 {
+    let estimate = estimated_memory(prepared, train, case);
+    prepared.probe.map_or(estimate, |probe| probe.scale(estimate))
+}
+
+/// Returns the memory that a worker needs at most by arithmetic alone. Unit: bytes.
+pub(crate) fn estimated_memory(prepared: &Prepared, train: &TrainSettings, case: usize) -> u64 {
     let facts = &prepared.facts[case];
     let [.., longest] = facts.train.token_lengths;
     let length = facts.max_length.min(longest);
@@ -86,9 +93,42 @@ impl Situation {
 /// Steps a second of the whole machine, by the number of workers.
 pub(crate) type Rates = BTreeMap<u64, f64>;
 
+/// What one configuration was found to need, beside its estimate. Unit: bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Probe {
+    /// Peak of the process.
+    pub(crate) measured: u64,
+    /// What had been estimated.
+    pub(crate) estimated: u64,
+}
+
+impl Probe {
+    /// Returns what another configuration will need that is estimated at so much.
+    fn scale(self, estimate: u64) -> u64 {
+        (estimate as f64 * self.measured as f64 / self.estimated.max(1) as f64) as u64
+    }
+}
+
+/// What `doctor --measure` found in one situation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Steps a second.
+    pub(crate) rates: Rates,
+    /// Memory, where the system could tell.
+    pub(crate) probe: Option<Probe>,
+}
+
+impl Measured {
+    /// Returns the number of workers with the highest rate.
+    pub(crate) fn workers(&self) -> Option<u64> {
+        let fastest = self.rates.iter().max_by(|left, right| left.1.total_cmp(right.1));
+        fastest.map(|(workers, _)| *workers)
+    }
+}
+
 /// What `doctor --measure` found, kept in the home.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Measurements(Vec<(Situation, Rates)>);
+pub(crate) struct Measurements(Vec<(Situation, Measured)>);
 
 impl Measurements {
     /// Reads them; a file that is not there, or of another version, holds none.
@@ -97,21 +137,20 @@ impl Measurements {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Returns the number of workers that was fastest.
-    fn best(&self, situation: &Situation) -> Option<u64> {
-        let (_, rates) = self.0.iter().find(|(of, _)| of == situation)?;
-        fastest(rates)
+    /// Returns what was found in a situation.
+    pub(crate) fn of(&self, situation: &Situation) -> Option<&Measured> {
+        self.0.iter().find(|(of, _)| of == situation).map(|(_, measured)| measured)
     }
 
-    /// Keeps the rates of a situation in place of earlier ones.
+    /// Keeps what was found in a situation, in place of what was found there earlier.
     pub(crate) fn keep(
         mut self,
         home: &Home,
         situation: Situation,
-        rates: Rates,
+        measured: Measured,
     ) -> Result<(), Report> {
         self.0.retain(|(of, _)| *of != situation);
-        self.0.push((situation, rates));
+        self.0.push((situation, measured));
         let aside = path(home).with_extension("tmp");
         std::fs::write(&aside, serde_json::to_vec_pretty(&self)?)?;
         Ok(std::fs::rename(&aside, path(home))?)
@@ -120,9 +159,4 @@ impl Measurements {
 
 fn path(home: &Home) -> PathBuf {
     home.root().join("measured.json")
-}
-
-/// Returns the number of workers with the highest rate.
-pub(crate) fn fastest(rates: &Rates) -> Option<u64> {
-    rates.iter().max_by(|left, right| left.1.total_cmp(right.1)).map(|(workers, _)| *workers)
 }

@@ -19,6 +19,7 @@ use converge_scheduler::trials::{SCRIPTED, definition, load};
 use converge_scheduler::{clock, machine, recovery};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
+use crate::capacity::{Measurements, Probe, Situation};
 use crate::device::Chosen;
 use crate::display::Display;
 use crate::exit_code::ExitCode;
@@ -41,14 +42,16 @@ pub(crate) struct Prepared {
     pub(crate) chosen: Chosen,
     /// `[run]`, with what the command line says.
     pub(crate) run: RunSettings,
+    /// What this model was found to need here, where that was measured.
+    pub(crate) probe: Option<Probe>,
 }
 
 impl Prepared {
     /// Returns the same for another `[run]`.
     pub(crate) fn with_run(&self, run: RunSettings) -> Self {
-        let Self { sample, cases, facts, chosen, .. } = self;
-        let (sample, cases) = (sample.clone(), cases.clone());
-        Self { sample, cases, facts: facts.clone(), chosen: chosen.clone(), run }
+        let Self { sample, cases, facts, chosen, probe, .. } = self;
+        let (sample, cases, probe) = (sample.clone(), cases.clone(), *probe);
+        Self { sample, cases, facts: facts.clone(), chosen: chosen.clone(), run, probe }
     }
 }
 
@@ -86,7 +89,11 @@ pub(crate) async fn prepare_sweep(
                 PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
                 other => Report::error(&other),
             })?;
-    Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
+    let mut prepared =
+        Prepared { sample, cases, facts, chosen, run: sweep.run.clone(), probe: None };
+    prepared.probe =
+        Measurements::read(home).of(&Situation::of(&prepared)).and_then(|found| found.probe);
+    Ok(prepared)
 }
 
 /// Takes the home for this process.

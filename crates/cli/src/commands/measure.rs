@@ -1,7 +1,8 @@
-//! `converge doctor --measure`: how many workers train a sweep fastest on this machine.
+//! `converge doctor --measure`: how many workers train a sweep fastest on this machine, and what one needs.
 
 use converge_core::metric::STEP_SECONDS;
 use converge_core::sweep::{Sweep, Workers};
+use converge_dashboard::terminal::number::bytes;
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::reactor::Ending;
@@ -10,7 +11,7 @@ use converge_store::Store;
 use serde_json::json;
 
 use crate::arguments::DoctorArguments;
-use crate::capacity::{self, Measurements, Rates, Situation, fastest};
+use crate::capacity::{self, Measured, Measurements, Probe, Rates, Situation};
 use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
@@ -34,27 +35,29 @@ pub(crate) fn run(
     crate::device::resolve(&source.sweep.run)?;
     let directory = std::env::temp_dir().join(format!("converge-measure-{}", std::process::id()));
     let aside = Home::at(&directory);
-    let measured: Result<(Situation, Rates), Report> = drive::runtime()?.block_on(async {
+    let measured: Result<(Situation, Measured), Report> = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
         simplify(&mut source.sweep);
         let prepared = drive::prepare_sweep(&source.sweep, &aside, &mut interrupts).await?;
-        let rates = measure(&aside, &mut source, &prepared, &mut interrupts).await?;
-        Ok((Situation::of(&prepared), rates))
+        let measured = measure(&aside, &mut source, &prepared, &mut interrupts).await?;
+        Ok((Situation::of(&prepared), measured))
     });
     // Whatever was found, nothing of it stays.
     let _ = std::fs::remove_dir_all(&directory);
-    let (situation, rates) = measured?;
+    let (situation, measured) = measured?;
     home.create().map_err(|error| Report::error(&error))?;
-    Measurements::read(home).keep(home, situation.clone(), rates.clone())?;
-    let best = fastest(&rates);
+    Measurements::read(home).keep(home, situation.clone(), measured.clone())?;
     if arguments.json {
-        let rates: Vec<_> = rates
+        let rates: Vec<_> = measured
+            .rates
             .iter()
             .map(|(workers, rate)| json!({ "workers": workers, "steps_per_second": rate }))
             .collect();
-        output::json(&json!({ "situation": situation, "rates": rates, "workers": best }))?;
+        output::json(&json!({
+            "situation": situation, "rates": rates, "workers": measured.workers(), "memory": measured.probe,
+        }))?;
     } else {
-        output::data(&table(&rates, best));
+        output::data(&table(&measured));
     }
     Ok(ExitCode::Done)
 }
@@ -85,18 +88,24 @@ async fn measure(
     source: &mut SweepSource,
     prepared: &Prepared,
     interrupts: &mut Interrupts,
-) -> Result<Rates, Report> {
+) -> Result<Measured, Report> {
     let _lock = drive::lock(home)?;
-    let alone = rate(home, source, prepared, 1, interrupts).await?;
+    let (alone, mut peak) = rate(home, source, prepared, 1, interrupts).await?;
     let mut rates = Rates::new();
     for workers in arrangements(prepared) {
         output::talk(&format!("measuring {workers} at once ...\n"));
         // A worker that shares the machine is slower by about as much as there are more of them.
         let steps = (SECONDS * alone / workers as f64).ceil() as u64;
         set_steps(&mut source.sweep, steps.clamp(FEWEST_STEPS, MOST_STEPS));
-        rates.insert(workers, rate(home, source, prepared, workers, interrupts).await?);
+        let (rate, further) = rate(home, source, prepared, workers, interrupts).await?;
+        rates.insert(workers, rate);
+        // The more steps, the more likely that a batch of long texts was among them.
+        peak = peak.max(further);
     }
-    Ok(rates)
+    // What a GPU's worker takes of this machine's memory says nothing about the GPU's.
+    let peak = peak.filter(|_| prepared.chosen.gpus.is_none());
+    let estimated = capacity::estimated_memory(prepared, &prepared.cases.settings[0].train, 0);
+    Ok(Measured { rates, probe: peak.map(|measured| Probe { measured, estimated }) })
 }
 
 /// Numbers of workers to try: one, twice as many each time, and one per core; on GPUs up to four for each.
@@ -111,14 +120,14 @@ fn arrangements(prepared: &Prepared) -> Vec<u64> {
     doubled.chain([most]).filter(fits).collect()
 }
 
-/// Returns steps a second of all workers together, each by the median of its steps.
+/// Returns steps a second of all workers together, each by the median of its steps, and the largest peak memory of one.
 async fn rate(
     home: &Home,
     source: &mut SweepSource,
     prepared: &Prepared,
     workers: u64,
     interrupts: &mut Interrupts,
-) -> Result<f64, Report> {
+) -> Result<(f64, Option<u64>), Report> {
     let sweep = &mut source.sweep;
     let steps = sweep.settings.train.max_steps.unwrap_or_default();
     sweep.name = format!("measure-{workers}-{steps}");
@@ -134,15 +143,18 @@ async fn rate(
     let plan = capacity::worker_plan(home, &source.sweep, &prepared, workers);
     let (ending, store) =
         drive::carry_out(home, store, &record, &prepared, &plan, interrupts, &mut |_| {}).await?;
-    let mut total = 0.0;
+    let (mut total, mut peak) = (0.0, None);
     for trial in store.read().trials(record.id)? {
         let curve = store.read().curve(trial.id, STEP_SECONDS)?;
         let mut seconds: Vec<f64> = curve.iter().map(|point| point.value).collect();
         seconds.sort_by(f64::total_cmp);
         total += seconds.get(seconds.len() / 2).map_or(0.0, |median| 1.0 / median);
+        let detail = store.read().trial(record.id, trial.number)?;
+        let attempts = detail.map(|detail| detail.attempts).unwrap_or_default();
+        peak = peak.max(attempts.iter().filter_map(|attempt| attempt.peak_memory_bytes).max());
     }
     match ending {
-        Ending::Finished { failed: 0 } => Ok(total),
+        Ending::Finished { failed: 0 } => Ok((total, peak)),
         Ending::Finished { .. } => Err(Report::usage(
             format!("{workers} at once could not train"),
             "run the sweep itself: `converge show` then tells why",
@@ -154,7 +166,8 @@ async fn rate(
     }
 }
 
-fn table(rates: &Rates, best: Option<u64>) -> String {
+fn table(measured: &Measured) -> String {
+    let best = measured.workers();
     let cores = converge_scheduler::machine::look().cores;
     let mut table = Table::new([
         ("workers", Align::Right),
@@ -162,7 +175,7 @@ fn table(rates: &Rates, best: Option<u64>) -> String {
         ("steps/s together", Align::Right),
         ("", Align::Left),
     ]);
-    for (workers, rate) in rates {
+    for (workers, rate) in &measured.rates {
         let threads = (cores / workers).max(1);
         let mark = if best == Some(*workers) { "<- `run` uses this now" } else { "" };
         table.push([
@@ -173,6 +186,13 @@ fn table(rates: &Rates, best: Option<u64>) -> String {
         ]);
     }
     let mut text = table.render(output::width());
+    if let Some(Probe { measured, estimated }) = measured.probe {
+        text += &format!(
+            "A worker took {} where {} was estimated; `plan` scales its estimates by that.\n",
+            bytes(measured),
+            bytes(estimated)
+        );
+    }
     text += "Kept in the home for this model on this machine; `run.workers` in the sweep file wins over it.\n";
     text
 }
