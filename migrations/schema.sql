@@ -25,8 +25,8 @@ CREATE TABLE sweeps (
     objective_goal TEXT NOT NULL CHECK (objective_goal IN ('maximize', 'minimize')),
     -- Which evaluation of a trial counts.
     objective_at TEXT NOT NULL CHECK (objective_at IN ('best', 'last')),
-    -- `running` also where the scheduler was killed: the home lock tells.
-    state TEXT NOT NULL CHECK (state IN ('running', 'interrupted', 'finished')),
+    -- `running` and `paused` also where the scheduler was killed: the home lock tells.
+    state TEXT NOT NULL CHECK (state IN ('running', 'paused', 'interrupted', 'finished')),
     -- Unix milliseconds UTC, as all `..._at_ms`.
     created_at_ms INTEGER NOT NULL,
     -- Version of converge that made it.
@@ -122,7 +122,7 @@ CREATE TABLE trials (
     -- Optimizer updates until it is complete.
     total_steps INTEGER NOT NULL CHECK (total_steps >= 0),
     -- Where it stands; `running` means: exactly one open attempt.
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'diverged', 'failed')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'diverged', 'failed', 'cancelled')),
     -- Why it failed; NULL unless it did.
     failure_class TEXT
         CHECK (failure_class IN ('oom', 'panic', 'killed', 'timeout', 'data', 'config', 'disk_full')),
@@ -156,7 +156,7 @@ CREATE TABLE trials (
     UNIQUE (sweep, fingerprint, replicate),
     CHECK ((state = 'failed') = (failure_class IS NOT NULL)),
     CHECK ((failure_class IS NULL) = (failure_message IS NULL)),
-    CHECK ((state IN ('completed', 'diverged', 'failed')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state IN ('completed', 'diverged', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
     CHECK ((best_weights_step IS NULL) = (best_weights_directory IS NULL)),
     CHECK ((resume_step IS NULL) = (resume_directory IS NULL))
 ) STRICT;
@@ -210,6 +210,8 @@ CREATE TABLE attempts (
     started_at_ms INTEGER,
     -- When it ended, or was found to have ended.
     ended_at_ms INTEGER,
+    -- Times the accumulation of the settings: more than 1 after the trial ran out of memory.
+    accumulation_factor INTEGER NOT NULL DEFAULT 1 CHECK (accumulation_factor >= 1),
     UNIQUE (trial, number),
     CHECK ((ending IS NULL) = (ended_at_ms IS NULL)),
     CHECK ((ending IS NULL) = (closed_seq IS NULL)),
@@ -227,6 +229,16 @@ CREATE UNIQUE INDEX attempts_one_completed ON attempts (trial) WHERE ending = 'c
 
 -- What a worker may still be doing.
 CREATE INDEX attempts_open_of_worker ON attempts (worker) WHERE ending IS NULL;
+
+-- What an attempt that failed, or was abandoned, left in its logs. Its exit stands with its worker.
+CREATE TABLE evidence (
+    -- Whose.
+    attempt INTEGER PRIMARY KEY REFERENCES attempts (id),
+    -- The last lines of its own log; empty: none.
+    log TEXT NOT NULL,
+    -- The last lines that its worker wrote to stderr; empty: none.
+    stderr TEXT NOT NULL
+) STRICT;
 
 -- A checkpoint that was whole on disk; the files may be gone since.
 CREATE TABLE checkpoints (

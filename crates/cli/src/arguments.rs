@@ -43,12 +43,17 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Run a sweep: start it, or go on where it stands; nothing is trained twice
     Run(RunArguments),
-    /// Go on with a sweep as it is stored
+    /// Go on with a sweep as it is stored, or with one that is paused
     Resume(ResumeArguments),
     /// Show where sweeps stand
     Status(ReadArguments),
     /// Ask the running sweep to checkpoint and stop
     Stop,
+    /// Have the workers of the running sweep checkpoint and leave, so that CPU, GPU and memory are free; the scheduler
+    /// stays, and `converge resume` goes on
+    Pause,
+    /// Take trials out of a sweep: those that wait are not run, those that run are stopped and not gone on with
+    Cancel(CancelArguments),
     /// Rank configurations by the mean over their replicates
     Best(BestArguments),
     /// List trials
@@ -103,6 +108,18 @@ pub(crate) struct ResumeArguments {
     /// Workers at once [default: `[run] workers`]
     #[arg(long)]
     pub(crate) workers: Option<u64>,
+}
+
+/// `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct CancelArguments {
+    /// Trials: `3`, `1-5`, `1,4`, `last`, `best`, or conditions such as `state=queued`, `optimizer=sgd`,
+    /// `learning_rate>1e-3`; all conditions have to hold, for one of the numbers if there are any
+    #[arg(required = true, value_name = "TRIALS")]
+    pub(crate) trials: Vec<String>,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
 }
 
 /// Commands that read one sweep, or all.

@@ -1,10 +1,12 @@
 //! One file for each command.
 
 pub(crate) mod best;
+pub(crate) mod cancel;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod measure;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod resume;
 pub(crate) mod run;

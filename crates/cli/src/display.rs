@@ -106,11 +106,20 @@ impl Display {
             Notice::Failed { trial, failure, retried: false, .. } => {
                 self.ended.push(ended(*trial, Outcome::Failed, None, Some(failure.clone())));
             }
-            Notice::Failed { trial, attempt, failure, retried: true } => {
+            Notice::Failed { trial, attempt, failure, retried: true, micro_batches } => {
+                let with = micro_batches.map_or(String::new(), |division| format!(" with {division}"));
                 self.shown.println(&format!(
-                    "trial {trial}: attempt {attempt} failed, trying again ({failure})"
+                    "trial {trial}: attempt {attempt} failed, trying again{with} ({failure})"
                 ));
             }
+            Notice::Cancelled { trial } => {
+                self.shown.println(&format!("trial {trial}: cancelled"));
+            }
+            Notice::Pausing => self.shown.println("pausing: workers checkpoint and leave"),
+            Notice::Paused => self.shown.println(
+                "paused: all workers have left; `converge resume` in another terminal goes on, Ctrl-C stops",
+            ),
+            Notice::Unpaused => self.shown.println("going on"),
             Notice::Stopping { reason } => {
                 let why = reason.as_deref().map_or(String::new(), |reason| format!("{reason}; "));
                 self.shown
@@ -126,6 +135,7 @@ impl Display {
             completed: 0,
             diverged: 0,
             failed: 0,
+            cancelled: 0,
             running: Vec::new(),
             steps_done: 0,
             steps_total: 0,
@@ -143,6 +153,7 @@ impl Display {
                 TrialState::Completed => progress.completed += 1,
                 TrialState::Diverged => progress.diverged += 1,
                 TrialState::Failed(_) => progress.failed += 1,
+                TrialState::Cancelled => progress.cancelled += 1,
                 TrialState::Queued | TrialState::Running(_) => {}
             }
             if let (TrialState::Completed, Some(value)) = (&trial.state, trial.value) {

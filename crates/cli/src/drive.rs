@@ -98,17 +98,20 @@ pub(crate) async fn prepare_sweep(
 
 /// Takes the home for this process.
 pub(crate) fn lock(home: &Home) -> Result<converge_scheduler::home::HomeLock, Report> {
-    home.create().and_then(|()| home.lock()).map_err(|error| {
-        let report = Report::error(&error);
-        match error {
-            HomeError::Held { .. } => report
-                .exit(ExitCode::Usage)
-                .hint("wait for it, stop it with `converge stop`, or use another home with --home"),
-            HomeError::Unwritable { .. } => {
-                report.hint("name another folder with --home; a read-only home can still be read")
-            }
+    home.create().and_then(|()| home.lock()).map_err(unusable)
+}
+
+/// A home that cannot be taken, and what to do.
+pub(crate) fn unusable(error: HomeError) -> Report {
+    let report = Report::error(&error);
+    match error {
+        HomeError::Held { .. } => report
+            .exit(ExitCode::Usage)
+            .hint("wait for it, stop it with `converge stop`, or use another home with --home"),
+        HomeError::Unwritable { .. } => {
+            report.hint("name another folder with --home; a read-only home can still be read")
         }
-    })
+    }
 }
 
 /// Opens the home's database for writing and reads what the last session left behind.
@@ -259,7 +262,8 @@ pub(crate) async fn carry_out(
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
-            retries: sweep.failure.retries.clone(),
+            sweep: record.id,
+            failure: sweep.failure.clone(),
             next_attempt: record.next_attempt_id,
             home: home.root().display().to_string(),
             checkpoint_seconds: sweep.run.checkpoint_seconds,
@@ -283,7 +287,10 @@ pub(crate) async fn carry_out(
         WorkerCommand { program: program.clone(), places: places.clone(), threads: plan.threads };
     let session = Session::new(home.clone(), store, id, command, reactor, housekeeping);
     let ended = session.run(interrupts, &mut |told| update(&told)).await;
-    let (ending, mut store) = ended.map_err(|error| storing(&error))?;
+    let (ending, mut store) = ended.map_err(|error| match error.is_disk_full() {
+        true => storing(&error).exit(ExitCode::Interrupted),
+        false => storing(&error),
+    })?;
     let state = match &ending {
         Ending::Finished { .. } => SweepState::Finished,
         Ending::Interrupted { .. } => SweepState::Interrupted,
@@ -323,6 +330,11 @@ pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<Exi
         .any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged))
     {
         output::data(&commands::best::text(reader, &summary, None, 5)?);
+    }
+    let cancelled = trials.iter().filter(|trial| trial.state == TrialState::Cancelled).count();
+    if cancelled > 0 {
+        let noun = if cancelled == 1 { "trial was" } else { "trials were" };
+        output::talk(&format!("{cancelled} {noun} cancelled\n"));
     }
     match ending {
         Ending::Finished { failed: 0 } => Ok(ExitCode::Done),

@@ -1,9 +1,11 @@
 //! The binary `converge`: what is written on the command line becomes calls of the other crates.
 //!
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
-//! with its overrides), `drive` (what `run` and `resume` share), `display` (progress), `report` and `exit_code`.
+//! with its overrides), `drive` (what `run` and `resume` share), `ask` (what others ask of a running scheduler),
+//! `display` (progress), `report` and `exit_code`.
 
 mod arguments;
+mod ask;
 mod capacity;
 mod commands;
 mod device;
@@ -32,6 +34,7 @@ fn main() -> std::process::ExitCode {
     if let Command::Worker(worker) = &arguments.command {
         return commands::worker::run(worker);
     }
+    block_stray_signals();
     start_log(arguments.global.verbose);
     match run(&arguments) {
         Ok(code) => code.into(),
@@ -50,6 +53,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Resume(resume) => commands::resume::run(resume, &home),
         Command::Status(status) => commands::status::run(status, &home),
         Command::Stop => commands::stop::run(&home),
+        Command::Pause => commands::pause::run(&home),
+        Command::Cancel(cancel) => commands::cancel::run(cancel, &home),
         Command::Best(best) => commands::best::run(best, &home),
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),
@@ -57,6 +62,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Export(export) => commands::export::run(export, &home),
         Command::Doctor(doctor) => commands::doctor::run(doctor, &home),
         Command::Worker(_) => Ok(ExitCode::Done),
+    }
+}
+
+/// SIGUSR1 and SIGUSR2 mean nothing here, and must not end a scheduler by accident: other programs reload or rotate
+/// logs on them. To be called before there are other threads; workers start with no signal blocked.
+fn block_stray_signals() {
+    use nix::sys::signal::{SigSet, Signal};
+    if let Err(error) = SigSet::from_iter([Signal::SIGUSR1, Signal::SIGUSR2]).thread_block() {
+        output::talk(&format!("warning: cannot block stray signals: {error}\n"));
     }
 }
 

@@ -43,6 +43,16 @@ pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<
     Ok(chosen)
 }
 
+/// Returns sorted numbers as short as users may write them: `1-3,7`.
+pub(crate) fn ranges(numbers: &[u64]) -> String {
+    let runs = numbers.chunk_by(|left, right| left + 1 == *right);
+    let shown = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        run => run.iter().map(u64::to_string).collect(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
 /// `KEY OP VALUE` over a trial's state, objective and parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Condition {
@@ -152,6 +162,14 @@ mod tests {
         assert_eq!(chosen("last"), Some(vec![5]));
         for wrong in ["0", "6", "3-2", "x", "best", ""] {
             assert_eq!(chosen(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for text in ["", "3", "1-3", "1-2,4,6-9"] {
+            let numbers = numbers(text, 9, &[]).unwrap_or_default();
+            assert_eq!(ranges(&numbers), text);
         }
     }
 

@@ -12,7 +12,7 @@ pub enum FailureClass {
     Panic,
     /// The worker was killed by a signal from outside, or vanished.
     Killed,
-    /// No frame for a stated time.
+    /// Hung: no progress for `[failure] timeout`.
     Timeout,
     /// Data or model files are unusable.
     Data,

@@ -11,6 +11,7 @@ pub mod key;
 pub mod machine;
 pub mod materialise;
 pub mod metric;
+pub mod micro_batches;
 pub mod objective;
 pub mod placement;
 pub mod problem;

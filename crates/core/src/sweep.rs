@@ -108,11 +108,29 @@ pub struct Budget {
 }
 
 /// `[failure]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// Sweeps that were stored before a key was there get its default.
+#[serde(deny_unknown_fields, default)]
 pub struct FailurePolicy {
     /// Retries by class.
     pub retries: Retries,
+    /// An attempt that makes no progress for so long is hung, and its worker is killed. Unit: seconds.
+    pub timeout_seconds: u64,
+    /// Failed trials of the sweep, in all, at which it stops; none: it never does.
+    pub max_failed: Option<u64>,
+    /// Trials that fail in a row, without one that completes or diverges in between, at which the sweep stops.
+    pub max_consecutive: Option<u64>,
+}
+
+impl Default for FailurePolicy {
+    fn default() -> Self {
+        Self {
+            retries: Retries::default(),
+            timeout_seconds: 600,
+            max_failed: None,
+            max_consecutive: Some(5),
+        }
+    }
 }
 
 impl Sweep {

@@ -20,6 +20,8 @@ pub enum TrialState {
     Diverged,
     /// Retries used up.
     Failed(Failure),
+    /// The user does not want it: not a failure, ranked nowhere.
+    Cancelled,
 }
 
 /// Something that happened to a trial.
@@ -29,8 +31,10 @@ pub enum TrialEvent {
     Leased(AttemptId),
     /// The attempt is over.
     Ended(AttemptId, AttemptEnding),
-    /// The user asked for failed trials to be tried again.
+    /// The user asked for failed or cancelled trials to be tried again.
     Requeued,
+    /// The user no longer wants it; a running attempt has to end first.
+    Cancelled,
 }
 
 /// How an attempt ended.
@@ -117,14 +121,19 @@ impl TrialState {
                     }
                 })
             }
-            (Self::Failed(_), TrialEvent::Requeued) => Ok(Self::Queued),
+            (Self::Failed(_) | Self::Cancelled, TrialEvent::Requeued) => Ok(Self::Queued),
+            (Self::Queued, TrialEvent::Cancelled) => Ok(Self::Cancelled),
             (
                 Self::Queued
                 | Self::Running(_)
                 | Self::Completed
                 | Self::Diverged
-                | Self::Failed(_),
-                TrialEvent::Leased(_) | TrialEvent::Ended(..) | TrialEvent::Requeued,
+                | Self::Failed(_)
+                | Self::Cancelled,
+                TrialEvent::Leased(_)
+                | TrialEvent::Ended(..)
+                | TrialEvent::Requeued
+                | TrialEvent::Cancelled,
             ) => Err(IllegalTransition { state: self.clone(), event: event.clone() }),
         }
     }
@@ -137,12 +146,13 @@ impl TrialState {
             Self::Completed => "completed",
             Self::Diverged => "diverged",
             Self::Failed(_) => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
-    /// Returns whether nothing more will happen to the trial.
+    /// Returns whether nothing more will happen to the trial, unless the user asks for it.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Completed | Self::Diverged | Self::Failed(_))
+        matches!(self, Self::Completed | Self::Diverged | Self::Failed(_) | Self::Cancelled)
     }
 }
 
@@ -186,6 +196,7 @@ mod tests {
             TrialState::Completed,
             TrialState::Diverged,
             TrialState::Failed(Failure { class: FailureClass::Oom, message: "x".into() }),
+            TrialState::Cancelled,
         ];
         let diverged = AttemptEnding::Diverged { step: 3, quantity: "loss".into() };
         let events = [
@@ -197,6 +208,7 @@ mod tests {
             TrialEvent::Ended(attempt, failed(FailureClass::Data)),
             TrialEvent::Ended(AttemptId(2), AttemptEnding::Completed),
             TrialEvent::Requeued,
+            TrialEvent::Cancelled,
         ];
         let table: Vec<Vec<&str>> = states
             .iter()
@@ -213,24 +225,16 @@ mod tests {
                 events.iter().map(answer).collect()
             })
             .collect();
-        let illegal = "illegal";
+        let rows: Vec<String> = table.iter().map(|row| row.join(" ")).collect();
         assert_eq!(
-            table,
-            vec![
-                vec!["running", illegal, illegal, illegal, illegal, illegal, illegal, illegal],
-                vec![
-                    illegal,
-                    "completed",
-                    "diverged",
-                    "queued",
-                    "queued",
-                    "failed",
-                    illegal,
-                    illegal
-                ],
-                vec![illegal; 8],
-                vec![illegal; 8],
-                vec![illegal, illegal, illegal, illegal, illegal, illegal, illegal, "queued"],
+            rows,
+            [
+                "running illegal illegal illegal illegal illegal illegal illegal cancelled",
+                "illegal completed diverged queued queued failed illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal queued illegal",
+                "illegal illegal illegal illegal illegal illegal illegal queued illegal",
             ]
         );
     }

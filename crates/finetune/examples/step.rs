@@ -116,6 +116,7 @@ fn job(model: &str, directory: &Path, data: &Path, [batch, length, steps]: [u64;
         resume_from: None,
         checkpoint_seconds: 1e9,
         gradient_checkpointing: false,
+        accumulation_factor: 1,
         device: "cpu".to_owned(),
         expected_hashes: BTreeMap::new(),
     }

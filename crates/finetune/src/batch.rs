@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use converge_bert::BertInput;
+use converge_core::micro_batches::MicroBatches;
 use converge_core::seed::Seed;
 use converge_core::settings::TrainSettings;
 use converge_core::steps;
@@ -56,13 +57,12 @@ impl Order {
 pub(crate) fn micro_batches(
     positions: &[usize],
     examples: &Examples,
-    train: &TrainSettings,
+    division: MicroBatches,
 ) -> Vec<Vec<usize>> {
-    let parts = train.gradient_accumulation.max(1);
-    if parts == 1 {
+    if division.count == 1 {
         return vec![positions.to_vec()];
     }
-    let size = usize::try_from(train.batch_size.div_ceil(parts)).unwrap_or(usize::MAX).max(1);
+    let size = usize::try_from(division.size).unwrap_or(usize::MAX).max(1);
     let mut sorted = positions.to_vec();
     sorted.sort_by_key(|position| std::cmp::Reverse(examples.example(*position).length));
     sorted.chunks(size).map(<[usize]>::to_vec).collect()

@@ -32,6 +32,9 @@ pub struct Job {
     /// Computes each layer again in the backward pass instead of keeping what it needs. On the device `cpu` no bit
     /// changes.
     pub gradient_checkpointing: bool,
+    /// Times [`gradient_accumulation`](converge_core::settings::TrainSettings::gradient_accumulation): the examples of a
+    /// step stay the same, in more and smaller micro-batches. Checkpoints fit whatever it is.
+    pub accumulation_factor: u64,
     /// A name out of [`devices`](crate::devices).
     pub device: String,
     /// What [`Facts::content_hashes`](converge_core::facts::Facts) said when the sweep was made.

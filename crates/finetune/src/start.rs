@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use converge_bert::{BertClassifier, LayerGroup, Parameter};
 use converge_core::failure::FailureClass;
+use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
 use converge_core::settings::{Freeze, Precision, Settings};
 use converge_core::steps;
@@ -101,6 +102,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         loss: Loss::new(train, &class_counts),
         order: Order::new(job.seeds.order, examples, train),
         dropout_seed: job.seeds.dropout,
+        micro_batches: MicroBatches::of(train, job.accumulation_factor),
         settings: train.clone(),
         objective: job.objective.clone(),
         train_subset: dataset.train.subset(subset.into_iter()),
@@ -152,8 +154,8 @@ fn content_hashes(source: &Source, dataset: &Dataset) -> BTreeMap<String, String
     source.hashes.iter().chain(&dataset.hashes).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-/// Returns a hash of everything that decides what the training computes; where files lie is no
-/// part of it.
+/// Returns a hash of everything that decides what the training computes. Where files lie is no part of it, and neither
+/// is the accumulation factor: after running out of memory a trial goes on from the checkpoint that it has.
 fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
     let Settings { train, model, data } = &job.settings;
     let identity = json!({

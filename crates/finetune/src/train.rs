@@ -10,6 +10,7 @@ use converge_core::metric::{
     GRADIENT_NORM, GRADIENT_NORM_OF, LAYER_GROUPS, LEARNING_RATE, STEP_SECONDS, TOKENS, TRAIN_LOSS,
     TRAVEL_OF,
 };
+use converge_core::micro_batches::MicroBatches;
 use converge_core::objective::{At, Objective};
 use converge_core::seed::Seed;
 use converge_core::settings::TrainSettings;
@@ -79,6 +80,8 @@ pub(crate) struct Training {
     pub(crate) order: Order,
     pub(crate) dropout_seed: Seed,
     pub(crate) settings: TrainSettings,
+    /// How a full step is divided.
+    pub(crate) micro_batches: MicroBatches,
     pub(crate) objective: Objective,
     pub(crate) encoder: TextEncoder,
     pub(crate) dataset: Dataset,
@@ -134,7 +137,7 @@ impl Training {
         let targets: Vec<usize> =
             positions.iter().map(|position| examples.class(*position)).collect();
         let divisor = self.loss.divisor(&targets);
-        let batches: Vec<Batch> = micro_batches(positions, examples, &self.settings)
+        let batches: Vec<Batch> = micro_batches(positions, examples, self.micro_batches)
             .iter()
             .map(|part| Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding))
             .collect();

@@ -80,7 +80,7 @@ pub enum Up {
         /// (Linux), else since the process began.
         peak_memory_bytes: Option<u64>,
     },
-    /// Nothing to say, but alive.
+    /// Nothing to say, but there was progress since the last frame: a training that hangs has no beat.
     Beat,
     /// The last frame of a worker's life that ended by itself.
     Bye,
@@ -140,6 +140,11 @@ pub struct Assignment {
     pub checkpoint_seconds: f64,
     /// Whether layers are computed again in the backward pass.
     pub gradient_checkpointing: bool,
+    /// Times `gradient_accumulation` of the settings: 1, or more after the trial ran out of memory. The examples of
+    /// a step stay the same.
+    pub accumulation_factor: u64,
+    /// Without progress for so long the attempt is hung; beats come several times as often. Unit: seconds.
+    pub timeout_seconds: u64,
 }
 
 /// A checkpoint of an earlier attempt of the same trial.

@@ -191,6 +191,8 @@ fn down() -> impl Strategy<Value = Down> {
                 cache_directory: "/cache".into(),
                 checkpoint_seconds,
                 gradient_checkpointing: checkpointing,
+                accumulation_factor: 1,
+                timeout_seconds: 600,
             }))
         },
     );

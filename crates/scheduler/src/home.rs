@@ -75,9 +75,8 @@ impl Home {
     /// # Errors
     /// [`HomeError::Unwritable`]: a read-only file system, or somebody else's folder.
     pub fn create(&self) -> Result<(), HomeError> {
-        for folder in
-            [self.root.clone(), self.root.join("workers"), self.root.join("attempts"), self.cache()]
-        {
+        let below = ["workers", "attempts", "requests"].map(|name| self.root.join(name));
+        for folder in [self.root.clone(), self.cache()].into_iter().chain(below) {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

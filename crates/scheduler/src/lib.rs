@@ -4,16 +4,21 @@
 //! [`recovery`] reads what a dead scheduler's workers left behind; [`preparation`] has model and data checked
 //! before a sweep exists. Around them: [`home`] (the folder and its lock), [`mailbox`] (a worker's two logs),
 //! [`launcher`] (the only place that starts or signals processes), [`housekeeping`] (files that are no longer
-//! needed), [`machine`] and [`clock`] (what is read from the outside).
+//! needed), [`machine`], [`oom_killer`], [`evidence`] and [`clock`] (what is read from the outside), [`requests`] (what
+//! other commands ask of a running scheduler) and [`cancellation`] (the same where none runs).
 
+pub mod cancellation;
 pub mod clock;
+pub mod evidence;
 pub mod home;
 pub mod housekeeping;
 pub mod launcher;
 pub mod machine;
 pub mod mailbox;
+pub mod oom_killer;
 pub mod preparation;
 pub mod reactor;
 pub mod recovery;
+pub mod requests;
 pub mod session;
 pub mod trials;

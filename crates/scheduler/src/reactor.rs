@@ -5,22 +5,29 @@
 //! lease that a crash could undo.
 
 mod attempts;
+mod policy;
+mod requests;
 mod trials;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use converge_core::ids::{AttemptId, TrialId, WorkerId};
-use converge_core::trial::{IllegalTransition, Retries, TrialState};
+use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
+use converge_core::micro_batches::MicroBatches;
+use converge_core::sweep::FailurePolicy;
+use converge_core::trial::{IllegalTransition, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up};
 use converge_store::Change;
 
+use requests::Pending;
+
+pub use requests::RequestId;
 pub use trials::{Lease, ResumePoint, Trial};
 pub use workers::{Worker, WorkerState};
 
-/// Silence after which a worker that should be alive is killed. Workers beat every 15 s.
-pub const SILENCE_MS: i64 = 600_000;
+/// Silence after which a worker that is starting or leaving is killed; one that trains has `[failure] timeout`.
+const PATIENCE_MS: i64 = 600_000;
 /// Workers that die in a row before their first word, after which starting more is pointless.
 const STILLBORN_MAX: u64 = 3;
 
@@ -49,6 +56,23 @@ pub enum Event {
     },
     /// The user, or the system, wants the sweep to stop: once gently, twice at once.
     Interrupt,
+    /// The user does not want these trials.
+    Cancel {
+        /// Answered once none of them is queued or running.
+        request: RequestId,
+        /// Trials of this sweep.
+        trials: Vec<TrialId>,
+    },
+    /// The user wants the machine for a while.
+    Pause {
+        /// Answered once all workers have left.
+        request: RequestId,
+    },
+    /// The user wants the sweep to go on.
+    Unpause {
+        /// Answered at once.
+        request: RequestId,
+    },
     /// Time has passed.
     Tick,
 }
@@ -71,6 +95,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// By the kernel, because memory ran out.
+    OutOfMemory,
     /// Before this scheduler could watch it.
     Unknown,
 }
@@ -89,6 +115,8 @@ pub enum Action {
         /// Its number within the sweep.
         trial: u64,
     },
+    /// What was asked for is done.
+    Answer(RequestId),
     /// Tell the user.
     Notice(Notice),
     /// Nothing is left to do.
@@ -124,7 +152,20 @@ pub enum Notice {
         failure: String,
         /// Whether the trial is tried again.
         retried: bool,
+        /// How it is then divided, where that is new: after it ran out of memory.
+        micro_batches: Option<MicroBatches>,
     },
+    /// The user did not want a trial.
+    Cancelled {
+        /// Number within the sweep.
+        trial: u64,
+    },
+    /// Workers checkpoint and leave; the scheduler stays.
+    Pausing,
+    /// All workers have left.
+    Paused,
+    /// The sweep goes on after a pause.
+    Unpaused,
     /// Workers checkpoint and stop.
     Stopping {
         /// Why, where it was not the user.
@@ -156,6 +197,17 @@ pub struct Decisions {
     pub changes: Vec<Change>,
     /// To be carried out in order.
     pub actions: Vec<Action>,
+    /// Attempts whose logs should be looked at: what they say belongs into the same transaction.
+    pub unexplained: Vec<Unexplained>,
+}
+
+/// An attempt that ended otherwise than by its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unexplained {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Who carried it out.
+    pub worker: WorkerId,
 }
 
 /// What the scheduler is about.
@@ -163,6 +215,8 @@ pub struct Decisions {
 enum Mode {
     /// Leasing trials.
     Running,
+    /// Leasing nothing until the user says so; whether the user was told that all workers have left.
+    Paused { told: bool },
     /// Waiting for workers to checkpoint and leave.
     Stopping { reason: Option<String> },
     /// Workers have been killed.
@@ -181,9 +235,18 @@ pub struct Reactor {
     queued: BTreeSet<TrialId>,
     /// Trials that are not final.
     open: u64,
+    /// Trials that failed, those of earlier sessions included.
+    failed: u64,
+    /// Trials that failed in this session since one completed or diverged.
+    failed_in_a_row: u64,
+    /// Running trials that the user does not want: they are released, and do not go on.
+    unwanted: BTreeSet<TrialId>,
+    /// What the user asked for and is not done yet.
+    pending: Vec<Pending>,
     workers: BTreeMap<WorkerId, Worker>,
     next_attempt: AttemptId,
-    retries: Retries,
+    sweep: SweepId,
+    failure: FailurePolicy,
     /// Workers wanted at once.
     target: u64,
     launching: u64,
@@ -199,8 +262,10 @@ pub struct Reactor {
 pub struct Options {
     /// Workers at once.
     pub workers: u64,
-    /// Retries by class of failure.
-    pub retries: Retries,
+    /// The sweep that it is about.
+    pub sweep: SweepId,
+    /// What is done about failures.
+    pub failure: FailurePolicy,
     /// First attempt id that was never used.
     pub next_attempt: AttemptId,
     /// The home; absolute. The database holds paths relative to it, workers are given absolute ones.
@@ -219,10 +284,15 @@ impl Reactor {
         Self {
             queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
             open: trials.values().filter(|trial| !trial.state.is_final()).count() as u64,
+            failed: trials.values().filter(|trial| is_failed(trial)).count() as u64,
+            failed_in_a_row: 0,
+            unwanted: BTreeSet::new(),
+            pending: Vec::new(),
             trials,
             workers: BTreeMap::new(),
             next_attempt: options.next_attempt,
-            retries: options.retries,
+            sweep: options.sweep,
+            failure: options.failure,
             target: options.workers,
             launching: 0,
             stillborn: 0,
@@ -255,9 +325,9 @@ impl Reactor {
             Event::Launched(worker) => {
                 self.launching = self.launching.saturating_sub(1);
                 self.workers.insert(worker, Worker::starting(now));
-                // Interrupted while it was starting.
+                // Interrupted or paused while it was starting.
                 if self.mode != Mode::Running {
-                    self.send(worker, Down::Exit, &mut decisions);
+                    self.dismiss(&mut decisions);
                 }
             }
             Event::LaunchFailed(message) => {
@@ -269,12 +339,26 @@ impl Reactor {
             }
             Event::Exited { worker, exit } => self.take_exit(worker, &exit, &mut decisions)?,
             Event::Interrupt => self.interrupt(&mut decisions),
+            Event::Cancel { request, trials } => self.cancel(request, trials, &mut decisions)?,
+            Event::Pause { request } => self.pause(request, &mut decisions),
+            Event::Unpause { request } => self.unpause(request, &mut decisions),
             Event::Tick => self.kill_silent(now, &mut decisions)?,
         }
         self.lease(now, &mut decisions)?;
         self.balance(&mut decisions);
+        self.answer(&mut decisions);
         self.finish(&mut decisions);
         Ok(decisions)
+    }
+
+    /// Returns the sweep that it is about.
+    pub fn sweep(&self) -> SweepId {
+        self.sweep
+    }
+
+    /// Returns whether the sweep is paused, or about to be.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.mode, Mode::Paused { .. })
     }
 
     /// Returns the trials, in the order of their ids.
@@ -307,7 +391,7 @@ impl Reactor {
 
     fn interrupt(&mut self, decisions: &mut Decisions) {
         match self.mode {
-            Mode::Running => self.stop(None, decisions),
+            Mode::Running | Mode::Paused { .. } => self.stop(None, decisions),
             Mode::Stopping { .. } => {
                 self.mode = Mode::Killing;
                 decisions.actions.extend(self.workers.keys().copied().map(Action::Kill));
@@ -318,7 +402,7 @@ impl Reactor {
 
     /// Asks every worker to checkpoint and leave.
     fn stop(&mut self, reason: Option<String>, decisions: &mut Decisions) {
-        if self.mode != Mode::Running {
+        if !matches!(self.mode, Mode::Running | Mode::Paused { .. }) {
             return;
         }
         decisions.actions.push(Action::Notice(Notice::Stopping { reason: reason.clone() }));
@@ -368,15 +452,17 @@ impl Reactor {
                 Ending::Interrupted { at_once: false, reason: reason.clone() }
             }
             Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running if self.open == 0 => {
-                let failed =
-                    self.trials.values().filter(|trial| trial.state.word() == "failed").count();
-                Ending::Finished { failed: failed as u64 }
+            Mode::Running | Mode::Paused { .. } if self.open == 0 => {
+                Ending::Finished { failed: self.failed }
             }
-            Mode::Running | Mode::Recovering | Mode::Done => return,
+            Mode::Running | Mode::Paused { .. } | Mode::Recovering | Mode::Done => return,
         };
         // Interrupted after the last trial ended: the sweep is finished all the same.
         self.mode = Mode::Done;
         decisions.actions.push(Action::Finish(ending));
     }
+}
+
+fn is_failed(trial: &Trial) -> bool {
+    matches!(trial.state, TrialState::Failed(_))
 }

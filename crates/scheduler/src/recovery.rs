@@ -9,12 +9,12 @@ use converge_core::ids::SweepId;
 use converge_core::trial::IllegalTransition;
 use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
 
-use crate::clock;
 use crate::home::Home;
 use crate::launcher::local::Identity;
 use crate::mailbox::Mailbox;
 use crate::reactor::{Event, Exit, Lease, Options, Reactor, Worker};
 use crate::trials::{LoadError, definition, load};
+use crate::{clock, evidence};
 
 /// How long old workers may take to leave by themselves.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,7 +73,8 @@ fn recover_sweep(
     let trials = load(&record, &sweep, store.read())?;
     let options = Options {
         workers: 0,
-        retries: sweep.failure.retries.clone(),
+        sweep: record.id,
+        failure: sweep.failure.clone(),
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,
@@ -107,7 +108,10 @@ fn recover_sweep(
         events.push(Event::Exited { worker: worker.id, exit: Exit::Unknown });
         let mut changes: Vec<Change> = Vec::new();
         for event in events {
-            changes.extend(reactor.step(event, 0)?.changes);
+            let decisions = reactor.step(event, 0)?;
+            changes.extend(decisions.changes);
+            let unexplained = decisions.unexplained.into_iter();
+            changes.extend(unexplained.map(|attempt| evidence::collect(home, attempt, None)));
         }
         store.apply(&changes, clock::unix_ms())?;
     }

@@ -3,7 +3,7 @@
 //! Wakes are drained before anything is decided, so that a burst of frames from many workers becomes one
 //! transaction. The order is fixed: read logs, decide, commit, act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,20 +11,25 @@ use converge_core::ids::WorkerId;
 use converge_core::placement::emptiest;
 use converge_core::trial::IllegalTransition;
 use converge_protocol::message::Down;
-use converge_store::{ApplyError, Change, SessionId, Store};
+use converge_store::{ApplyError, Change, QueryError, SessionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::clock;
+use crate::cancellation;
 use crate::home::Home;
 use crate::housekeeping::Housekeeping;
 use crate::launcher::WorkerCommand;
 use crate::launcher::local::{Process, Sign, launch};
 use crate::mailbox::Mailbox;
-use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor};
+use crate::oom_killer::OomKiller;
+use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor, RequestId};
+use crate::requests::{Request, Requests};
+use crate::{clock, evidence};
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
+/// The signal that the kernel's killer uses as well.
+const SIGKILL: i32 = nix::libc::SIGKILL;
 /// How long workers may take to leave after an error of the scheduler's own.
 const LEAVE: Duration = Duration::from_secs(10);
 
@@ -43,6 +48,12 @@ pub enum SessionError {
     /// The database refused a batch; nothing of it is stored.
     #[error("cannot store the sweep's progress")]
     Store(#[source] ApplyError),
+    /// Trials of another sweep of the home were to be cancelled.
+    #[error(transparent)]
+    Cancel(#[from] cancellation::CancelError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// The state contradicts itself.
     #[error("a defect in converge: {0}")]
     Defect(#[from] IllegalTransition),
@@ -60,6 +71,19 @@ pub enum SessionError {
     Signals(#[source] std::io::Error),
 }
 
+impl SessionError {
+    /// Returns whether the session could have gone on with room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Cancel(cancellation::CancelError::Store(error)) => {
+                error.is_disk_full()
+            }
+            Self::Mailbox { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Cancel(_) | Self::Query(_) | Self::Defect(_) | Self::Signals(_) => false,
+        }
+    }
+}
+
 /// Something that wakes the session.
 enum Wake {
     Worker(WorkerId, Sign),
@@ -73,6 +97,8 @@ struct Member {
     /// Index among the command's places.
     place: usize,
     process: Process,
+    /// Processes that the kernel had taken for want of memory when it was started.
+    oom_kills: u64,
 }
 
 /// One life of the scheduler.
@@ -84,6 +110,12 @@ pub struct Session {
     reactor: Reactor,
     members: BTreeMap<WorkerId, Member>,
     housekeeping: Housekeeping,
+    requests: Requests,
+    /// Requests that the reactor has, and has not answered.
+    asked: BTreeSet<RequestId>,
+    oom_killer: OomKiller,
+    /// Largest resident sets of workers, as seen at ticks.
+    peaks: BTreeMap<WorkerId, u64>,
     signs: UnboundedSender<(WorkerId, Sign)>,
     heard: UnboundedReceiver<(WorkerId, Sign)>,
 }
@@ -100,6 +132,10 @@ impl Session {
     ) -> Self {
         let (signs, heard) = unbounded_channel();
         Self {
+            requests: Requests::of(&home),
+            asked: BTreeSet::new(),
+            oom_killer: OomKiller::of_this_process(),
+            peaks: BTreeMap::new(),
             home,
             store,
             id,
@@ -134,7 +170,8 @@ impl Session {
         watch: &mut dyn FnMut(Update<'_>),
     ) -> Result<Ending, SessionError> {
         let mut ticks = tokio::time::interval(TICK);
-        let mut events = vec![Event::Tick];
+        let mut events = self.ask()?;
+        events.push(Event::Tick);
         loop {
             if let Some(ending) = self.round(events, watch)? {
                 return Ok(ending);
@@ -160,6 +197,10 @@ impl Session {
                 let further = self.reactor.step(event, clock::monotonic_ms())?;
                 decisions.changes.extend(further.changes);
                 decisions.actions.extend(further.actions);
+                for attempt in further.unexplained {
+                    let peak = self.peaks.get(&attempt.worker).copied();
+                    decisions.changes.push(evidence::collect(&self.home, attempt, peak));
+                }
             }
             self.commit(&decisions.changes)?;
             for action in decisions.actions {
@@ -210,6 +251,10 @@ impl Session {
                 let changes = self.housekeeping.clean_up(&self.home, &self.store, trial);
                 self.commit(&changes)?;
             }
+            Action::Answer(request) => {
+                self.requests.remove(&request);
+                self.asked.remove(&request);
+            }
             Action::Notice(notice) => watch(Update::Notice(&notice)),
             Action::Finish(_) => {}
         }
@@ -229,6 +274,7 @@ impl Session {
         };
         let directory = self.home.root().join(folder(worker));
         let signs = self.signs.clone();
+        let oom_kills = self.oom_killer.kills();
         let started = Mailbox::create(&directory).and_then(|mailbox| {
             let of = move |sign| (worker, sign);
             Ok((mailbox, launch(&self.command, &at, &directory, signs, of)?))
@@ -245,7 +291,7 @@ impl Session {
             }
         };
         let identity = process.identity.clone();
-        self.members.insert(worker, Member { mailbox, place, process });
+        self.members.insert(worker, Member { mailbox, place, process, oom_kills });
         self.commit(&[Change::WorkerSpawned {
             worker,
             pid: identity.pid,
@@ -258,12 +304,16 @@ impl Session {
     /// Turns a wake, and all that have come meanwhile, into events; each worker's log is read once.
     fn events(&mut self, wake: Wake) -> Result<Vec<Event>, SessionError> {
         let (mut rung, mut gone, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        // Silence is judged after all logs were read: this process may have been stopped, and not the workers.
+        let mut tick = None;
         match wake {
             Wake::Worker(worker, sign) => sort_sign(worker, sign, &mut rung, &mut gone),
             Wake::Interrupt => events.push(Event::Interrupt),
             Wake::Tick => {
                 rung.extend(self.members.keys().copied());
-                events.push(Event::Tick);
+                self.look_at_memory();
+                events.extend(self.ask()?);
+                tick = Some(Event::Tick);
             }
         }
         while let Ok((worker, sign)) = self.heard.try_recv() {
@@ -275,9 +325,73 @@ impl Session {
             events.extend(self.read(worker)?);
         }
         // A process that is gone has written all that it ever will, and that has just been read.
-        for (worker, exit) in gone {
-            self.members.remove(&worker);
+        for (worker, mut exit) in gone {
+            let member = self.members.remove(&worker);
+            if let (Exit::Signal(SIGKILL), Some(member)) = (&exit, member)
+                && self.oom_killer.took_one(member.oom_kills)
+            {
+                exit = Exit::OutOfMemory;
+            }
             events.push(Event::Exited { worker, exit });
+        }
+        events.extend(tick);
+        Ok(events)
+    }
+
+    /// Notes how much memory workers have had: one that is killed cannot say so itself.
+    fn look_at_memory(&mut self) {
+        self.peaks.retain(|worker, _| self.members.contains_key(worker));
+        for (worker, member) in &self.members {
+            if let Some(peak) = member.process.identity.peak_memory_bytes() {
+                self.peaks.insert(*worker, peak);
+            }
+        }
+    }
+
+    /// Turns new requests into events. Trials of other sweeps are cancelled at once: nothing of them runs.
+    fn ask(&mut self) -> Result<Vec<Event>, SessionError> {
+        let mut events = Vec::new();
+        for (name, request) in self.requests.waiting() {
+            if self.asked.contains(&name) {
+                continue;
+            }
+            let own = std::process::id();
+            let event = match request {
+                Request::Cancel { sweep, trials } => {
+                    match self.store.read().sweep_named(&sweep)? {
+                        Some(summary) if summary.id == self.reactor.sweep() => {
+                            let chosen: BTreeSet<u64> = trials.into_iter().collect();
+                            let ids = self
+                                .reactor
+                                .trials()
+                                .filter(|(_, trial)| chosen.contains(&trial.number));
+                            let trials = ids.map(|(id, _)| *id).collect();
+                            Some(Event::Cancel { request: name.clone(), trials })
+                        }
+                        Some(summary) => {
+                            let (home, store) = (&self.home, &mut self.store);
+                            cancellation::cancel(home, store, &summary, &trials)?;
+                            None
+                        }
+                        None => None,
+                    }
+                }
+                Request::Pause { scheduler } if scheduler == own => {
+                    Some(Event::Pause { request: name.clone() })
+                }
+                Request::Unpause { scheduler } if scheduler == own => {
+                    Some(Event::Unpause { request: name.clone() })
+                }
+                // For a scheduler that is gone.
+                Request::Pause { .. } | Request::Unpause { .. } => None,
+            };
+            match event {
+                Some(event) => {
+                    self.asked.insert(name);
+                    events.push(event);
+                }
+                None => self.requests.remove(&name),
+            }
         }
         Ok(events)
     }

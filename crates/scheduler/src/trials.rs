@@ -1,6 +1,7 @@
 //! A sweep as it is stored, turned into the reactor's trials.
 
 use converge_core::ids::TrialId;
+use converge_core::micro_batches::factor_after_oom;
 use converge_core::seed::TrialSeeds;
 use converge_core::sweep::Sweep;
 use converge_core::trial::TrialState;
@@ -76,6 +77,11 @@ pub fn load(
             Work::Scripted { script, .. } => script.steps,
             Work::FineTune { .. } => stored.total_steps,
         };
+        let (Work::Scripted { settings, .. } | Work::FineTune { settings, .. }) = &work;
+        let accumulation_factor = match stored.ran_out_of_memory {
+            true => factor_after_oom(&settings.train, stored.accumulation_factor),
+            false => stored.accumulation_factor,
+        };
         let step = match &stored.state {
             TrialState::Queued => stored.resume.as_ref().map_or(0, |point| point.step),
             _ => stored.last_step.unwrap_or(0),
@@ -87,6 +93,7 @@ pub fn load(
                 state: stored.state.clone(),
                 attempts: stored.attempts,
                 failures: stored.failures.clone(),
+                accumulation_factor,
                 resume_point: stored
                     .resume
                     .clone()

@@ -202,7 +202,8 @@ impl World {
         let definition = definition(&record).unwrap();
         let options = Options {
             workers: 3,
-            retries: definition.failure.retries.clone(),
+            sweep,
+            failure: definition.failure.clone(),
             next_attempt: record.next_attempt_id,
             home: HOME.into(),
             checkpoint_seconds: 60.0,
@@ -245,7 +246,7 @@ impl World {
                     Action::Send(worker, message) => self.deliver(worker, *message),
                     Action::Kill(worker) => self.crash(worker),
                     Action::Finish(ending) => self.ending = Some(ending),
-                    Action::CleanUp { .. } | Action::Notice(_) => {}
+                    Action::CleanUp { .. } | Action::Notice(_) | Action::Answer(_) => {}
                 }
             }
         }

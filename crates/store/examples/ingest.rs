@@ -157,6 +157,7 @@ fn prepare(path: &Path) -> Result<(Store, WorkerId), Failure> {
             from_step: 0,
             directory: format!("attempts/{trial}"),
             down_seq: trial,
+            accumulation_factor: 1,
         })
         .collect();
     store.apply(&leases, 0)?;

@@ -153,17 +153,25 @@ impl Batch<'_> {
             Change::DownLogged { worker, next_seq } => self.down_logged(*worker, *next_seq),
             Change::StaleFrames { worker, count } => self.stale_frames(*worker, *count),
             Change::WorkerEnded { worker, exit } => self.worker_ended(*worker, exit),
-            Change::Leased { attempt, trial, number, worker, from_step, directory, down_seq } => {
-                self.leased(&attempt::Lease {
-                    attempt: *attempt,
-                    trial: *trial,
-                    number: *number,
-                    worker: *worker,
-                    from_step: *from_step,
-                    directory,
-                    down_seq: *down_seq,
-                })
-            }
+            Change::Leased {
+                attempt,
+                trial,
+                number,
+                worker,
+                from_step,
+                directory,
+                down_seq,
+                accumulation_factor,
+            } => self.leased(&attempt::Lease {
+                attempt: *attempt,
+                trial: *trial,
+                number: *number,
+                worker: *worker,
+                from_step: *from_step,
+                directory,
+                down_seq: *down_seq,
+                accumulation_factor: *accumulation_factor,
+            }),
             Change::Started { attempt } => self.started(*attempt),
             Change::Observed { attempt, step, seq, metrics } => {
                 self.observed(*attempt, *step, *seq, metrics)
@@ -188,6 +196,9 @@ impl Batch<'_> {
                     peak_memory_bytes: *peak_memory_bytes,
                 },
             ),
+            Change::Evidence { attempt, evidence, peak_memory_bytes } => {
+                self.evidence(*attempt, evidence, *peak_memory_bytes)
+            }
             Change::TrialState { trial, state } => self.trial_state(*trial, state),
             Change::ResumePoint { trial, point } => self.resume_point(*trial, point.as_ref()),
             Change::BestWeights { trial, weights } => self.best_weights(*trial, weights.as_ref()),

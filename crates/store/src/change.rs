@@ -81,6 +81,8 @@ pub enum Change {
         directory: String,
         /// Sequence number in `down.log` of the frame that will say so; at least the worker's next one.
         down_seq: u64,
+        /// Times the accumulation of the settings; 1 unless the trial ran out of memory.
+        accumulation_factor: u64,
     },
     /// The worker has begun to train.
     Started {
@@ -124,10 +126,19 @@ pub enum Change {
         /// Peak resident memory of the process (or of the device, where that is less). Unit: bytes.
         peak_memory_bytes: Option<u64>,
     },
+    /// What an attempt left in its logs. Belongs in one batch with the [`Change::AttemptEnded`] before it.
+    Evidence {
+        /// The attempt; must have ended.
+        attempt: AttemptId,
+        /// The ends of its logs.
+        evidence: Evidence,
+        /// Peak memory as seen from outside, for an attempt that could not say so itself. Unit: bytes.
+        peak_memory_bytes: Option<u64>,
+    },
     /// A trial's new state, as [`TrialState::next`] says. Never `Running`: that is [`Change::Leased`].
     ///
-    /// `Completed` sets the trial's objective from its metrics. `Queued` after `Failed` forgives the failures
-    /// so far: they are no longer charged.
+    /// `Completed` sets the trial's objective from its metrics. `Queued` after `Failed` or `Cancelled` forgives the
+    /// failures so far: they are no longer charged.
     TrialState {
         /// The trial; none of its attempts may be open.
         trial: TrialId,
@@ -155,6 +166,15 @@ pub enum Change {
         /// Its new state.
         state: SweepState,
     },
+}
+
+/// The ends of an attempt's logs, bounded in lines and bytes by who reads them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Of its own log.
+    pub log: String,
+    /// Of what its worker wrote to stderr.
+    pub stderr: String,
 }
 
 /// Weights of the best evaluation of a trial, on disk.
@@ -192,6 +212,7 @@ impl Change {
             Self::Observed { .. } => "observed",
             Self::Checkpointed { .. } => "checkpointed",
             Self::AttemptEnded { .. } => "attempt ended",
+            Self::Evidence { .. } => "evidence",
             Self::TrialState { .. } => "trial state",
             Self::ResumePoint { .. } => "resume point",
             Self::BestWeights { .. } => "best weights",

@@ -85,7 +85,7 @@ mod wide;
 mod word;
 
 pub use apply::ApplyError;
-pub use change::{BestWeights, Change, ResumePoint};
+pub use change::{BestWeights, Change, Evidence, ResumePoint};
 pub use database_error::DatabaseError;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
 pub use reader::health::sqlite_version;

@@ -8,9 +8,10 @@ use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use crate::{connection, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
-pub(crate) const MIGRATIONS: [&str; 2] = [
+pub(crate) const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
     include_str!("../../../migrations/0002_observations.sql"),
+    include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
 ];
 
 /// The version this program reads and writes.
@@ -120,7 +121,12 @@ mod tests {
 
     fn upgrade(path: &Path, addition: &str) -> rusqlite::Result<()> {
         let mut connection = connection::open_writer(path)?;
-        migrate_with(&mut connection, path, &[MIGRATIONS[0], MIGRATIONS[1], addition])
+        migrate_with(&mut connection, path, &[&MIGRATIONS[..], &[addition]].concat())
+    }
+
+    /// The version as the database says it.
+    fn version(newer: i64) -> [String; 1] {
+        [(VERSION + newer).to_string()]
     }
 
     #[test]
@@ -130,17 +136,17 @@ mod tests {
         let path = home.path();
         let old = dump(&path);
         upgrade(&path, ADDITION).unwrap();
-        assert_eq!(query(&path, "PRAGMA user_version"), ["3"]);
+        assert_eq!(query(&path, "PRAGMA user_version"), version(1));
         assert_eq!(query(&path, "SELECT count(*) FROM findings"), ["0"]);
         assert_eq!(query(&path, "SELECT value FROM curves"), ["0.5", "0.75"]);
         assert_eq!(query(&path, "SELECT name FROM trials_wide"), ["f1", "f2"]);
 
-        let copy = home.directory.path().join("sweeps.db.v2");
+        let copy = home.directory.path().join(format!("sweeps.db.v{VERSION}"));
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(dump(&copy), old);
-        assert_eq!(query(&copy, "PRAGMA user_version"), ["2"]);
+        assert_eq!(query(&copy, "PRAGMA user_version"), version(0));
         drop(Store::create_or_open(&copy).unwrap());
-        assert!(!home.directory.path().join("sweeps.db.v2.part").exists());
+        assert!(!home.directory.path().join(format!("sweeps.db.v{VERSION}.part")).exists());
     }
 
     #[test]
@@ -155,10 +161,10 @@ mod tests {
             let addition = format!("{ADDITION} {broken};");
             upgrade(&path, &addition).unwrap_err();
             assert_eq!(dump(&path), old, "{broken}");
-            assert_eq!(query(&path, "PRAGMA user_version"), ["2"]);
+            assert_eq!(query(&path, "PRAGMA user_version"), version(0));
         }
         upgrade(&path, ADDITION).unwrap();
-        assert_eq!(query(&path, "PRAGMA user_version"), ["3"]);
+        assert_eq!(query(&path, "PRAGMA user_version"), version(1));
     }
 
     #[test]

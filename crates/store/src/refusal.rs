@@ -39,6 +39,9 @@ pub enum Refusal {
     /// No attempt with this number is open: the fence.
     #[error("attempt {0} is not open")]
     AttemptNotOpen(AttemptId),
+    /// An attempt that is there and over is needed.
+    #[error("no attempt {0} has ended")]
+    AttemptNotEnded(AttemptId),
     /// An attempt's number was used before.
     #[error("attempt {0} exists already")]
     AttemptExists(AttemptId),

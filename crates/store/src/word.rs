@@ -13,6 +13,8 @@ use crate::database_error::unreadable;
 pub enum SweepState {
     /// A scheduler works on it (or died without a word: see the home lock).
     Running,
+    /// A scheduler holds it and leases nothing: its workers have left, or are about to.
+    Paused,
     /// Stopped before its end; `resume` goes on.
     Interrupted,
     /// Every trial is final.
@@ -21,12 +23,13 @@ pub enum SweepState {
 
 impl SweepState {
     /// All states, in the order of their declaration.
-    pub const ALL: [Self; 3] = [Self::Running, Self::Interrupted, Self::Finished];
+    pub const ALL: [Self; 4] = [Self::Running, Self::Paused, Self::Interrupted, Self::Finished];
 
     /// Returns the word used in database and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Interrupted => "interrupted",
             Self::Finished => "finished",
         }
@@ -102,6 +105,7 @@ pub(crate) fn trial_state(row: &Row<'_>, open: Option<i64>) -> rusqlite::Result<
         "completed" => Ok(TrialState::Completed),
         "diverged" => Ok(TrialState::Diverged),
         "failed" => Ok(TrialState::Failed(failure(row)?)),
+        "cancelled" => Ok(TrialState::Cancelled),
         _ => Err(unreadable("state", format!("unknown word `{word}`"))),
     }
 }
@@ -168,6 +172,7 @@ mod tests {
             TrialState::Completed,
             TrialState::Diverged,
             TrialState::Failed(failure.clone()),
+            TrialState::Cancelled,
         ];
         for state in &states {
             match state {
@@ -175,7 +180,8 @@ mod tests {
                 | TrialState::Running(_)
                 | TrialState::Completed
                 | TrialState::Diverged
-                | TrialState::Failed(_) => {}
+                | TrialState::Failed(_)
+                | TrialState::Cancelled => {}
             }
         }
         let sweeps = words(&SweepState::ALL, |state| state.word());

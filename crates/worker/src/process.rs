@@ -19,10 +19,12 @@ use crate::work::{Condition, Done, Job, Link, Workplace};
 
 /// The device that trains nothing.
 pub(crate) const SCRIPTED: &str = "scripted";
-/// A busy worker says at least this often that it is alive.
+/// A busy worker says at least this often that it gets on, if it does.
 const BEAT: Duration = Duration::from_secs(15);
-/// A training that has not called for so long gets no more beats: the process lives, the work may not.
-const QUIET_LIMIT: Duration = Duration::from_secs(3600);
+/// It says so at least this many times within the time after which it counts as hung.
+const BEATS_IN_TIMEOUT: u32 = 4;
+/// A worker without work has nothing to do by itself.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 /// A training that was asked to stop has so long for its checkpoint.
 const GRACE: Duration = Duration::from_secs(30);
 /// Exit code after a panic, as Rust's own.
@@ -64,6 +66,8 @@ struct Process {
     up: UpLog,
     link: Arc<Link>,
     doing: Doing,
+    /// How often the work at hand is looked at for progress.
+    beat: Duration,
     /// Work that was given before the work at hand was over.
     queue: VecDeque<Job>,
     /// No new work is begun.
@@ -107,6 +111,7 @@ impl Process {
             up,
             link,
             doing: Doing::Nothing,
+            beat: BEAT,
             queue: VecDeque::new(),
             leaving: false,
             hurried: None,
@@ -141,8 +146,8 @@ impl Process {
     /// Returns how long to wait for an event.
     fn patience(&self) -> Duration {
         let until_beat = match self.doing {
-            Doing::Nothing => QUIET_LIMIT,
-            _ => BEAT.saturating_sub(self.up.silence()).max(Duration::from_millis(100)),
+            Doing::Nothing => FOR_EVER,
+            _ => self.beat.saturating_sub(self.up.silence()).max(Duration::from_millis(100)),
         };
         match self.hurried {
             Some(since) => until_beat.min(GRACE.saturating_sub(since.elapsed())),
@@ -150,13 +155,16 @@ impl Process {
         }
     }
 
+    /// Says that there was progress since the last frame. A process that lives while its training hangs says nothing:
+    /// its scheduler kills it once the timeout is over.
     fn beat(&mut self) {
-        let alive = match self.doing {
+        let silence = self.up.silence();
+        let gets_on = match self.doing {
             Doing::Nothing => false,
             Doing::Preparing => true,
-            Doing::Attempt(_) => self.link.quiet_for() < QUIET_LIMIT,
+            Doing::Attempt(_) => self.link.quiet_for() < silence,
         };
-        if alive && self.up.silence() >= BEAT && !self.up.is_crowded() {
+        if gets_on && silence >= self.beat && !self.up.is_crowded() {
             self.up.push(Up::Beat);
         }
     }
@@ -208,6 +216,8 @@ impl Process {
         self.doing = match &job {
             Job::Prepare { .. } => Doing::Preparing,
             Job::Attempt(assignment) => {
+                let timeout = Duration::from_secs(assignment.timeout_seconds);
+                self.beat = BEAT.min(timeout / BEATS_IN_TIMEOUT);
                 let (attempt, from_step) = (assignment.attempt, from_step(assignment));
                 self.up.push(Up::Started { attempt, from_step });
                 Doing::Attempt(attempt)

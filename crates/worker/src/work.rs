@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use converge_core::facts::Facts;
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::AttemptId;
+use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
 use converge_core::settings::Settings;
@@ -63,20 +64,18 @@ pub(crate) enum Condition {
 #[derive(Debug)]
 pub(crate) struct Link {
     stop: AtomicBool,
-    mute: AtomicBool,
-    last_sign: Mutex<Instant>,
+    last_progress: Mutex<Instant>,
 }
 
 impl Link {
     pub(crate) fn new() -> Self {
-        let last_sign = Mutex::new(Instant::now());
-        Self { stop: AtomicBool::new(false), mute: AtomicBool::new(false), last_sign }
+        Self { stop: AtomicBool::new(false), last_progress: Mutex::new(Instant::now()) }
     }
 
     /// For the next job.
     pub(crate) fn reset(&self) {
         self.stop.store(false, Ordering::Relaxed);
-        self.show_life();
+        self.note_progress();
     }
 
     /// Asks the running attempt to checkpoint and return.
@@ -88,16 +87,14 @@ impl Link {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn show_life(&self) {
-        *self.last_sign.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// A step, a micro-batch, a batch of an evaluation or a checkpoint is done.
+    fn note_progress(&self) {
+        *self.last_progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Returns the time since the training last called, or for ever if it plays dead.
+    /// Returns the time since the training last got on.
     pub(crate) fn quiet_for(&self) -> Duration {
-        if self.mute.load(Ordering::Relaxed) {
-            return Duration::MAX;
-        }
-        self.last_sign.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.last_progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 }
 
@@ -224,6 +221,13 @@ impl Workplace {
             self.device,
             reporter.step
         );
+        if assignment.accumulation_factor > 1 {
+            let settings = match &assignment.work {
+                Work::FineTune { settings, .. } | Work::Scripted { settings, .. } => settings,
+            };
+            let division = MicroBatches::of(&settings.train, assignment.accumulation_factor);
+            tracing::info!("after running out of memory, a step is {division}");
+        }
         let resume_from =
             assignment.resume_from.as_ref().map(|from| PathBuf::from(&from.directory));
         match &assignment.work {
@@ -241,6 +245,7 @@ impl Workplace {
                     resume_from,
                     checkpoint_seconds: assignment.checkpoint_seconds,
                     gradient_checkpointing: assignment.gradient_checkpointing,
+                    accumulation_factor: assignment.accumulation_factor,
                     device: self.device.clone(),
                     expected_hashes: expected_hashes.clone(),
                 };
@@ -266,12 +271,9 @@ impl Workplace {
                             message: "survived kill -9".into(),
                         })
                     }
-                    Finale::Hang => {
-                        self.link.mute.store(true, Ordering::Relaxed);
-                        loop {
-                            std::thread::park();
-                        }
-                    }
+                    Finale::Hang => loop {
+                        std::thread::park();
+                    },
                 }
             }
         }
@@ -301,7 +303,7 @@ struct Reporter {
 
 impl Observer for Reporter {
     fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
-        self.link.show_life();
+        self.link.note_progress();
         self.step = step;
         while self.up.is_crowded() && !self.link.must_stop() {
             std::thread::sleep(ROOM_POLL);
@@ -311,7 +313,7 @@ impl Observer for Reporter {
     }
 
     fn checkpointed(&mut self, step: u64, directory: &Path) {
-        self.link.show_life();
+        self.link.note_progress();
         let directory = text(directory);
         self.up.push(Up::Checkpoint { attempt: self.attempt, step, directory });
         // The training deletes the checkpoint before this one next: until the scheduler can know of
@@ -320,7 +322,7 @@ impl Observer for Reporter {
     }
 
     fn control(&mut self) -> Control {
-        self.link.show_life();
+        self.link.note_progress();
         if self.link.must_stop() { Control::Stop } else { Control::Continue }
     }
 }

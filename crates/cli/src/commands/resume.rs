@@ -9,12 +9,15 @@ use converge_store::{Store, SweepSummary};
 use crate::arguments::ResumeArguments;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{drive, home as homes, output};
+use crate::{commands, drive, home as homes, output};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, Report> {
     // A home that is not there is an error, not something to make.
     drop(homes::open(home)?);
+    if let Some(code) = commands::pause::unpause(arguments, home)? {
+        return Ok(code);
+    }
     let _lock = drive::lock(home)?;
     let store = drive::open(home)?;
     let summary = choose(&store, arguments.sweep.as_deref())?;

@@ -1,5 +1,6 @@
 //! `converge show`: one trial, whole.
 
+use converge_core::micro_batches::MicroBatches;
 use converge_core::trial::{AttemptEnding, TrialState};
 use converge_dashboard::terminal::number::{bytes, duration, of_metric};
 use converge_dashboard::terminal::table::{Align, Table};
@@ -78,6 +79,8 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     }
     text += "\nattempts\n";
     text += &attempts(&detail.attempts);
+    text += &divisions(detail);
+    text += &evidence(&detail.attempts);
     text += "\nmetrics\n";
     let right = |header| (header, Align::Right);
     let mut table =
@@ -140,6 +143,54 @@ fn attempts(attempts: &[AttemptRecord]) -> String {
     table.render(output::width())
 }
 
+/// Says where attempts divided their steps further than the settings do.
+fn divisions(detail: &TrialDetail) -> String {
+    let pairs = detail.attempts.iter().zip(detail.attempts.iter().skip(1));
+    let changed = pairs.filter(|(old, new)| old.accumulation_factor != new.accumulation_factor);
+    let line = |(old, new): (&AttemptRecord, &AttemptRecord)| {
+        let division = MicroBatches::of(&detail.settings.train, new.accumulation_factor);
+        format!(
+            "attempt {} ran out of memory: attempt {} was a retry with {division}\n",
+            old.number, new.number
+        )
+    };
+    changed.map(line).collect()
+}
+
+/// Shows what attempts left that went wrong: their exits, and the logs of the last of them.
+fn evidence(attempts: &[AttemptRecord]) -> String {
+    let mut text = String::new();
+    for attempt in attempts.iter().filter(|attempt| attempt.evidence.is_some()) {
+        if let Some(exit) = &attempt.worker_exit {
+            text += &format!("attempt {}: its worker ended with {exit}\n", attempt.number);
+        }
+    }
+    let last =
+        attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.evidence.as_ref()?)));
+    let Some((attempt, left)) = last else { return text };
+    let mut part = |title: String, lines: &[&str]| {
+        if !lines.is_empty() {
+            text += &format!("\n{title}\n");
+            lines.iter().for_each(|line| text += &format!("  {line}\n"));
+        }
+    };
+    let log: Vec<&str> = left.log.lines().collect();
+    part(format!("last lines of the log of attempt {}", attempt.number), &log);
+    // The worker logs to both, each with a time of its own.
+    let known = |line: &&str| !log.iter().any(|other| after_time(other) == after_time(line));
+    let more: Vec<&str> = left.stderr.lines().filter(known).collect();
+    part("what else its worker wrote to stderr".into(), &more);
+    text
+}
+
+/// Returns a line of a log without the time that it begins with.
+fn after_time(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((time, rest)) if time.ends_with('Z') && time.contains('T') => rest,
+        _ => line,
+    }
+}
+
 fn json_of(detail: &TrialDetail) -> serde_json::Value {
     let mut value = trials::json_of(&detail.trial);
     value["settings"] = json!(detail.settings);
@@ -151,6 +202,9 @@ fn json_of(detail: &TrialDetail) -> serde_json::Value {
                 "attempt": attempt.number, "device": attempt.device, "directory": attempt.directory,
                 "from_step": attempt.from_step, "until_step": attempt.until_step, "last_step": attempt.last_step,
                 "ending": attempt.ending, "machine": attempt.machine, "peak_memory_bytes": attempt.peak_memory_bytes,
+                "micro_batches": MicroBatches::of(&detail.settings.train, attempt.accumulation_factor).count,
+                "accumulation_factor": attempt.accumulation_factor, "worker_exit": attempt.worker_exit,
+                "evidence": attempt.evidence.as_ref().map(|left| json!({ "log": left.log, "stderr": left.stderr })),
                 "leased_at_ms": attempt.leased_at_ms, "started_at_ms": attempt.started_at_ms, "ended_at_ms": attempt.ended_at_ms,
             })
         })

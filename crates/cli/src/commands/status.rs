@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
         right("completed"),
         right("diverged"),
         right("failed"),
+        right("cancelled"),
         right("running"),
         right("queued"),
         right("best"),
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
             trials.completed,
             trials.diverged,
             trials.failed,
+            trials.cancelled,
             trials.running,
             trials.queued,
         ];
@@ -63,13 +65,15 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     Ok(ExitCode::Done)
 }
 
-/// A sweep that says `running` while nobody holds the home was killed.
+/// A sweep that says `running` or `paused` while nobody holds the home was killed.
 fn state(sweep: &SweepSummary, holder: Option<u32>) -> &'static str {
     match sweep.state {
         SweepState::Finished => "finished",
         SweepState::Interrupted => "interrupted",
         SweepState::Running if holder.is_some() => "running",
-        SweepState::Running => "killed",
+        SweepState::Paused if holder.is_some() && sweep.trials.running > 0 => "pausing",
+        SweepState::Paused if holder.is_some() => "paused",
+        SweepState::Running | SweepState::Paused => "killed",
     }
 }
 
@@ -121,7 +125,7 @@ fn json_of(
         "objective": sweep.objective,
         "trials": {
             "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
-            "failed": trials.failed, "running": trials.running, "queued": trials.queued,
+            "failed": trials.failed, "cancelled": trials.cancelled, "running": trials.running, "queued": trials.queued,
         },
         "best": sweep.best,
         "running": running,

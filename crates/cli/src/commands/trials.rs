@@ -78,7 +78,8 @@ fn state(trial: &TrialRecord) -> String {
     }
 }
 
-fn subject(trial: &TrialRecord) -> Subject<'_> {
+/// Returns what conditions look at.
+pub(crate) fn subject(trial: &TrialRecord) -> Subject<'_> {
     Subject {
         number: trial.number,
         state: trial.state.word(),

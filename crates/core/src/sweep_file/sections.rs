@@ -342,10 +342,16 @@ fn read_script(node: Node, problems: &mut Vec<Problem>) -> Option<Vec<ScriptRule
 
 fn read_failure(node: Node, problems: &mut Vec<Problem>) -> FailurePolicy {
     let mut table = Table::new("[failure]", node, problems);
+    let default = FailurePolicy::default();
     let given = table.take("retries");
+    let mut policy = FailurePolicy {
+        retries: Retries::default(),
+        timeout_seconds: table.seconds("timeout").unwrap_or(default.timeout_seconds),
+        max_failed: table.limit("max_failed", default.max_failed),
+        max_consecutive: table.limit("max_consecutive", default.max_consecutive),
+    };
     table.finish();
-    let mut retries = Retries::default();
-    let Some(node) = given else { return FailurePolicy { retries } };
+    let Some(node) = given else { return policy };
     for (word, node) in Table::new("[failure] retries", node, problems).take_all() {
         let count = match &node.kind {
             NodeKind::Scalar(Value::Integer(count)) => u64::try_from(*count).ok(),
@@ -353,7 +359,7 @@ fn read_failure(node: Node, problems: &mut Vec<Problem>) -> FailurePolicy {
         };
         match (FailureClass::from_word(&word), count) {
             (Some(class), Some(count)) => {
-                retries.0.insert(class, count);
+                policy.retries.0.insert(class, count);
             }
             (None, _) => {
                 let words: Vec<_> = FailureClass::ALL.iter().map(|class| class.word()).collect();
@@ -372,5 +378,5 @@ fn read_failure(node: Node, problems: &mut Vec<Problem>) -> FailurePolicy {
             }
         }
     }
-    FailurePolicy { retries }
+    policy
 }

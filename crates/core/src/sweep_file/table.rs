@@ -65,6 +65,34 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Takes out a time in whole seconds: a number of them, or a text such as `90s`, `10m`, `2h`.
+    pub(super) fn seconds(&mut self, key: &'static str) -> Option<u64> {
+        let node = self.take(key)?;
+        let found = match &node.kind {
+            NodeKind::Scalar(Value::Integer(seconds)) => u64::try_from(*seconds).ok(),
+            NodeKind::Scalar(Value::Text(text)) => duration(text),
+            _ => None,
+        };
+        match found.filter(|seconds| *seconds > 0) {
+            Some(seconds) => Some(seconds),
+            None => self.expected(
+                key,
+                &node,
+                "seconds, or a number with `s`, `m`, `h` or `d` such as \"10m\", more than 0",
+            ),
+        }
+    }
+
+    /// Takes out a whole number of 1 or more, or the word `none`.
+    pub(super) fn limit(&mut self, key: &'static str, default: Option<u64>) -> Option<u64> {
+        let Some(node) = self.take(key) else { return default };
+        match &node.kind {
+            NodeKind::Scalar(Value::Text(word)) if word == "none" => None,
+            NodeKind::Scalar(Value::Integer(number)) if *number >= 1 => u64::try_from(*number).ok(),
+            _ => self.expected(key, &node, "a whole number of 1 or more, or \"none\""),
+        }
+    }
+
     /// Takes out a finite number.
     pub(super) fn number(&mut self, key: &'static str) -> Option<f64> {
         let node = self.take(key)?;
@@ -122,4 +150,17 @@ impl<'a> Table<'a> {
             });
         }
     }
+}
+
+/// Returns the seconds of a text such as `90s`, `10m`, `2h` or `1d`.
+fn duration(text: &str) -> Option<u64> {
+    let unit = text.chars().last()?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    text.strip_suffix(unit)?.trim().parse::<u64>().ok()?.checked_mul(seconds)
 }

@@ -165,6 +165,47 @@ fn an_objective_must_exist() {
 }
 
 #[test]
+fn what_is_done_about_failures_has_defaults_and_units() {
+    let with = |failure: &str| {
+        let text = format!("{}[failure]\n{failure}\n", with_parameters(""));
+        read(&text, "s.toml", &[]).map(|sweep| sweep.failure)
+    };
+    let default = with("").unwrap();
+    assert_eq!(
+        (default.timeout_seconds, default.max_failed, default.max_consecutive),
+        (600, None, Some(5))
+    );
+    for (written, seconds) in
+        [("90", 90), ("\"90s\"", 90), ("\"10m\"", 600), ("\"2 h\"", 7200), ("\"1d\"", 86_400)]
+    {
+        assert_eq!(with(&format!("timeout = {written}")).unwrap().timeout_seconds, seconds);
+    }
+    let policy = with("max_failed = 10\nmax_consecutive = \"none\"").unwrap();
+    assert_eq!((policy.max_failed, policy.max_consecutive), (Some(10), None));
+    let told = shown(
+        &with("timeout = \"soon\"\nmax_failed = 0\nmax_consecutive = -1\nmax_fail = 1")
+            .unwrap_err(),
+    );
+    assert_eq!(
+        told,
+        "s.toml:10: [failure] `timeout`: expected seconds, or a number with `s`, `m`, `h` or `d` such as \"10m\", more than 0, found \"soon\"\n\
+         s.toml:11: [failure] `max_failed`: expected a whole number of 1 or more, or \"none\", found 0\n\
+         s.toml:12: [failure] `max_consecutive`: expected a whole number of 1 or more, or \"none\", found -1\n\
+         s.toml:13: [failure]: unknown key `max_fail` (did you mean `max_failed`?)"
+    );
+}
+
+#[test]
+fn a_sweep_stored_before_a_key_of_failure_was_there_gets_its_default() {
+    let sweep = read(&with_parameters(""), "s.toml", &[]).unwrap();
+    let mut stored = serde_json::to_value(&sweep).unwrap();
+    stored["failure"] = serde_json::json!({ "retries": { "killed": 2 } });
+    let old: crate::sweep::Sweep = serde_json::from_value(stored).unwrap();
+    assert_eq!(old.failure.timeout_seconds, 600);
+    assert_eq!(old.failure.max_consecutive, Some(5));
+}
+
+#[test]
 fn a_stored_sweep_reads_back_equal() {
     let text = with_parameters(
         "optimizer = { values = [\"adamw\", \"sgd\"] }\nlearning_rate = [ { distribution = \"log_uniform_values\", min = 1e-5, max = 1e-3, count = 3, when = { optimizer = \"adamw\" } }, { values = [0.1], when = { optimizer = \"sgd\" } } ]\nclass_weights = { values = [\"none\", [1.0, 2.0]] }",

@@ -161,6 +161,7 @@ mod tests {
             completed,
             diverged: 0,
             failed: 0,
+            cancelled: 0,
             running: vec![],
             steps_done: (elapsed_seconds * 2.0) as u64,
             steps_total: 24 * 40,

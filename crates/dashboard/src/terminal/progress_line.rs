@@ -98,7 +98,11 @@ fn trials(progress: &SweepProgress) -> String {
         number::count(progress.ended()),
         number::count(progress.trials_total)
     );
-    let others = [(progress.diverged, "diverged"), (progress.failed, "failed")];
+    let others = [
+        (progress.diverged, "diverged"),
+        (progress.failed, "failed"),
+        (progress.cancelled, "cancelled"),
+    ];
     for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
         text += &format!(", {} {word}", number::count(count));
     }
@@ -154,6 +158,7 @@ mod tests {
             completed: 5,
             diverged: 1,
             failed: 0,
+            cancelled: 0,
             running: vec![trial(7, 3, None), trial(12, 100, Some(0.8123))],
             steps_done: 700,
             steps_total: 2304,

@@ -15,6 +15,8 @@ pub struct SweepProgress {
     pub diverged: u64,
     /// Trials whose retries are used up.
     pub failed: u64,
+    /// Trials that the user did not want.
+    pub cancelled: u64,
     /// Trials that hold a worker now.
     pub running: Vec<RunningTrial>,
     /// Steps done over all trials, those of earlier sessions included.
@@ -88,7 +90,7 @@ pub struct BestTrial {
 impl SweepProgress {
     /// Returns how many trials have ended, in whatever way.
     pub fn ended(&self) -> u64 {
-        self.completed + self.diverged + self.failed
+        self.completed + self.diverged + self.failed + self.cancelled
     }
 
     /// Returns the share of all steps that is done, in [0, 1].
@@ -175,6 +177,7 @@ mod tests {
             completed: 1,
             diverged: 1,
             failed: 0,
+            cancelled: 0,
             running: vec![],
             steps_done,
             steps_total,

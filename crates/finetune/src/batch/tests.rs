@@ -25,7 +25,8 @@ fn every_epoch_shows_each_example_once_in_its_own_order() {
 fn micro_batches_share_the_examples_by_length() {
     let (_, examples) = examples(&["a", "a b c", "a b", "a b c d", "a b c d e"]);
     let parts = |batch_size, accumulation| {
-        micro_batches(&[0, 1, 2, 3, 4], &examples, &train_settings(batch_size, accumulation))
+        let division = MicroBatches::of(&train_settings(batch_size, accumulation), 1);
+        micro_batches(&[0, 1, 2, 3, 4], &examples, division)
     };
     assert_eq!(parts(5, 1), [vec![0, 1, 2, 3, 4]]);
     assert_eq!(parts(5, 2), [vec![4, 3, 1], vec![2, 0]]);

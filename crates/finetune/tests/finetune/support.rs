@@ -54,6 +54,7 @@ pub(crate) fn job(settings: Settings, directory: &Path) -> Job {
         resume_from: None,
         checkpoint_seconds: 1e9,
         gradient_checkpointing: false,
+        accumulation_factor: 1,
         device: converge_bert::device::name_of_tests(),
         expected_hashes: BTreeMap::new(),
     }

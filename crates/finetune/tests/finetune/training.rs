@@ -98,6 +98,37 @@ fn gradient_accumulation_gives_the_curve_of_the_whole_step() {
 }
 
 #[test]
+fn a_checkpoint_goes_on_with_smaller_micro_batches_and_the_same_curve() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(&write_toy(directory.path(), "train.tsv", 90));
+    settings.train.dropout = Some(0.0);
+    settings.train.max_steps = Some(12);
+    settings.train.gradient_accumulation = 2;
+    let mut undisturbed = Recorder::default();
+    fine_tune(&job(settings.clone(), directory.path()), &mut undisturbed).unwrap();
+
+    let mut first = job(settings.clone(), directory.path());
+    first.attempt_directory = directory.path().join("first");
+    let mut recorder = Recorder { stop_after_step: Some(6), ..Recorder::default() };
+    fine_tune(&first, &mut recorder).unwrap();
+    // As after running out of memory: four micro-batches of two where there were two of four.
+    let mut second = job(settings, directory.path());
+    second.attempt_directory = directory.path().join("second");
+    second.resume_from = Some(recorder.checkpoints.last().unwrap().1.clone());
+    second.accumulation_factor = 2;
+    recorder.stop_after_step = None;
+    fine_tune(&second, &mut recorder).unwrap();
+
+    assert_eq!(recorder.curve("train/tokens"), undisturbed.curve("train/tokens"));
+    let (whole, parts) = (undisturbed.curve("train/loss"), recorder.curve("train/loss"));
+    assert_eq!(whole.len(), 12);
+    assert_eq!(whole[..6], parts[..6], "the first attempt is the same to the bit");
+    for (whole, parts) in whole.iter().zip(&parts) {
+        assert!((whole - parts).abs() < 1e-3 * whole, "{whole} and {parts}");
+    }
+}
+
+#[test]
 fn a_loss_that_explodes_is_a_result() {
     let directory = tempfile::tempdir().unwrap();
     let train = write_toy(directory.path(), "train.tsv", 100);

@@ -199,6 +199,15 @@ impl Identity {
         self.boot_id == boot_id() && start_of(self.pid) == Some(self.process_start)
     }
 
+    /// Returns the largest resident set that the process has had, or has had since it last asked the kernel to forget
+    /// it; none where it is gone or the kernel does not say. Unit: bytes.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
     /// Kills this very process, if it is still there.
     pub fn kill(&self) {
         if self.is_alive() {

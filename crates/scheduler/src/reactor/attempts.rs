@@ -8,7 +8,19 @@ use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
 use converge_store::{BestWeights, Change};
 
-use super::{Action, Decisions, Lease, LogPlace, Mode, Notice, Reactor, ResumePoint, WorkerState};
+use super::{
+    Action, Decisions, Lease, LogPlace, Mode, Notice, Reactor, ResumePoint, Unexplained,
+    WorkerState,
+};
+
+/// How an attempt ended, as its last frame says or as its process shows.
+pub(super) struct End {
+    pub(super) step: u64,
+    pub(super) ending: AttemptEnding,
+    pub(super) closed_seq: u64,
+    pub(super) best: Option<Best>,
+    pub(super) peak_memory_bytes: Option<u64>,
+}
 
 impl Reactor {
     /// Takes frames in their order; those of an attempt that is not this worker's are counted and refused.
@@ -60,7 +72,7 @@ impl Reactor {
                     worker.state = WorkerState::Leaving;
                 }
             }
-            // Preparation has its own worker, and a beat only proves life.
+            // Preparation has its own worker, and a beat proves progress and nothing more.
             Up::Beat | Up::Prepared { .. } | Up::Refused { .. } => {}
             Up::Started { attempt, .. } => {
                 let Some(_) = lease_of(&worker.state, attempt) else { return Ok(false) };
@@ -91,7 +103,8 @@ impl Reactor {
                     AttemptEnding::Failed(_) => WorkerState::Leaving,
                     _ => WorkerState::Idle,
                 };
-                self.end_attempt(lease, step, ending, seq, best, peak_memory_bytes, decisions)?;
+                let end = End { step, ending, closed_seq: seq, best, peak_memory_bytes };
+                self.end_attempt(id, lease, end, decisions)?;
             }
         }
         Ok(true)
@@ -121,20 +134,14 @@ impl Reactor {
     }
 
     /// Ends an attempt and moves its trial on.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one frame, and what is known without one"
-    )]
     pub(super) fn end_attempt(
         &mut self,
+        worker: WorkerId,
         lease: Lease,
-        step: u64,
-        mut ending: AttemptEnding,
-        closed_seq: u64,
-        best: Option<Best>,
-        peak_memory_bytes: Option<u64>,
+        end: End,
         decisions: &mut Decisions,
     ) -> Result<(), IllegalTransition> {
+        let End { step, mut ending, closed_seq, best, peak_memory_bytes } = end;
         let best = best.map(|best| BestWeights {
             step: best.step,
             value: best.value,
@@ -147,17 +154,16 @@ impl Reactor {
             full = Some(message.clone());
             ending = AttemptEnding::Abandoned;
         }
+        let mut micro_batches = None;
         if let AttemptEnding::Failed(failure) = &ending {
             *trial.failures.entry(failure.class).or_default() += 1;
+            if failure.class == FailureClass::Oom {
+                micro_batches = Some(trial.divide_further());
+            }
         }
         let event = TrialEvent::Ended(lease.attempt, ending.clone());
-        trial.state = trial.state.next(&event, &trial.failures, &self.retries)?;
+        trial.state = trial.state.next(&event, &trial.failures, &self.failure.retries)?;
         trial.step = step;
-        if trial.state == TrialState::Queued {
-            self.queued.insert(lease.trial);
-        } else if trial.state.is_final() {
-            self.open -= 1;
-        }
         decisions.changes.push(Change::AttemptEnded {
             attempt: lease.attempt,
             ending: ending.clone(),
@@ -166,9 +172,10 @@ impl Reactor {
             best,
             peak_memory_bytes,
         });
-        decisions
-            .changes
-            .push(Change::TrialState { trial: lease.trial, state: trial.state.clone() });
+        if matches!(ending, AttemptEnding::Failed(_) | AttemptEnding::Abandoned) {
+            decisions.unexplained.push(Unexplained { attempt: lease.attempt, worker });
+        }
+        let unwanted = self.unwanted.remove(&lease.trial);
         let number = trial.number;
         let notice = match ending {
             AttemptEnding::Completed => {
@@ -177,22 +184,40 @@ impl Reactor {
             AttemptEnding::Diverged { step, quantity } => {
                 Some(Notice::Diverged { trial: number, step, quantity })
             }
-            AttemptEnding::Failed(failure) => Some(Notice::Failed {
-                trial: number,
-                attempt: trial.attempts,
-                failure: format!("{}: {}", failure.class.word(), failure.message),
-                retried: trial.state == TrialState::Queued,
-            }),
+            AttemptEnding::Failed(failure) => {
+                let retried = trial.state == TrialState::Queued && !unwanted;
+                Some(Notice::Failed {
+                    trial: number,
+                    attempt: trial.attempts,
+                    failure: format!("{}: {}", failure.class.word(), failure.message),
+                    retried,
+                    micro_batches: micro_batches.filter(|_| retried),
+                })
+            }
             AttemptEnding::Released | AttemptEnding::Abandoned => None,
         };
+        let state = trial.state.clone();
         if self.mode != Mode::Recovering {
-            decisions.actions.extend(notice.map(Action::Notice));
+            let told = !unwanted || state != TrialState::Queued;
+            decisions.actions.extend(notice.filter(|_| told).map(Action::Notice));
         }
-        if trial.state.is_final() {
-            decisions.actions.push(Action::CleanUp { trial: number });
+        if state == TrialState::Queued && unwanted {
+            self.cancel_queued(lease.trial, decisions)?;
+        } else {
+            decisions.changes.push(Change::TrialState { trial: lease.trial, state: state.clone() });
+            if state.is_final() {
+                self.open -= 1;
+                decisions.actions.push(Action::CleanUp { trial: number });
+                self.count_final(lease.trial, decisions);
+            } else {
+                self.queued.insert(lease.trial);
+            }
         }
         if let Some(message) = full {
-            self.stop(Some(format!("the disk is full: {message}")), decisions);
+            let reason = format!(
+                "the disk is full: {message}; free space on it (of the home, `attempts` holds the most)"
+            );
+            self.stop(Some(reason), decisions);
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ pub struct Trial {
     pub attempts: u64,
     /// Failed attempts by class.
     pub failures: BTreeMap<FailureClass, u64>,
+    /// Times the accumulation of its settings, in its next attempt: more than 1 after it ran out of memory.
+    pub accumulation_factor: u64,
     /// The last committed checkpoint.
     pub resume_point: Option<ResumePoint>,
     /// What an attempt has to do.
@@ -73,8 +75,8 @@ impl Reactor {
             let Some(trial) = self.trials.get_mut(&trial_id) else { continue };
             let attempt = self.next_attempt;
             self.next_attempt = AttemptId(attempt.0 + 1);
-            trial.state =
-                trial.state.next(&TrialEvent::Leased(attempt), &trial.failures, &self.retries)?;
+            let leased = TrialEvent::Leased(attempt);
+            trial.state = trial.state.next(&leased, &trial.failures, &self.failure.retries)?;
             trial.attempts += 1;
             let from_step = trial.resume_point.as_ref().map_or(0, |point| point.step);
             trial.step = from_step;
@@ -88,6 +90,7 @@ impl Reactor {
                 from_step,
                 directory: directory.clone(),
                 down_seq,
+                accumulation_factor: trial.accumulation_factor,
             });
             let assignment = Assignment {
                 attempt,
@@ -101,6 +104,8 @@ impl Reactor {
                 cache_directory: format!("{}/cache", self.home),
                 checkpoint_seconds: self.checkpoint_seconds,
                 gradient_checkpointing: self.gradient_checkpointing,
+                accumulation_factor: trial.accumulation_factor,
+                timeout_seconds: self.failure.timeout_seconds,
             };
             let lease = Lease { attempt, trial: trial_id, step: from_step };
             if let Some(worker) = self.workers.get_mut(&worker_id) {

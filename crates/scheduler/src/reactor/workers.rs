@@ -5,7 +5,8 @@ use converge_core::ids::WorkerId;
 use converge_core::trial::{AttemptEnding, IllegalTransition};
 use converge_store::Change;
 
-use super::{Action, Decisions, Exit, Lease, Mode, Reactor, SILENCE_MS, STILLBORN_MAX};
+use super::attempts::End;
+use super::{Action, Decisions, Exit, Lease, Mode, PATIENCE_MS, Reactor, STILLBORN_MAX};
 
 /// A worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,14 +53,20 @@ impl Worker {
 }
 
 impl Reactor {
-    /// Kills workers that have said nothing for too long: hung, stopped, or swapped out.
+    /// Kills workers that have said nothing for too long: hung, stopped, or swapped out. A worker that trains says so
+    /// only while it gets on.
     pub(super) fn kill_silent(
         &mut self,
         now: i64,
         decisions: &mut Decisions,
     ) -> Result<(), IllegalTransition> {
+        let timeout = i64::try_from(self.failure.timeout_seconds).unwrap_or(i64::MAX);
         for (id, worker) in &mut self.workers {
-            let silent = now - worker.heard_at > SILENCE_MS;
+            let patience = match worker.state {
+                WorkerState::Busy(_) => timeout.saturating_mul(1000),
+                WorkerState::Starting | WorkerState::Idle | WorkerState::Leaving => PATIENCE_MS,
+            };
+            let silent = now - worker.heard_at > patience;
             if silent && worker.state != WorkerState::Idle && !worker.silenced {
                 worker.silenced = true;
                 decisions.actions.push(Action::Kill(*id));
@@ -79,7 +86,14 @@ impl Reactor {
         match worker.state {
             WorkerState::Busy(lease) => {
                 let ending = self.ending_of(&worker, exit);
-                self.end_attempt(lease, lease.step, ending, worker.up_seq, None, None, decisions)?;
+                let end = End {
+                    step: lease.step,
+                    ending,
+                    closed_seq: worker.up_seq,
+                    best: None,
+                    peak_memory_bytes: None,
+                };
+                self.end_attempt(id, lease, end, decisions)?;
             }
             WorkerState::Starting if self.mode == Mode::Running => {
                 self.stillborn += 1;
@@ -100,14 +114,19 @@ impl Reactor {
     /// Says whose fault it is that an attempt ended with its process.
     fn ending_of(&self, worker: &Worker, exit: &Exit) -> AttemptEnding {
         if worker.silenced {
-            let message = format!("no word for {} s", SILENCE_MS / 1000);
+            let seconds = self.failure.timeout_seconds;
+            let message = format!("no progress for {seconds} s: hung, and killed");
             return AttemptEnding::Failed(Failure { class: FailureClass::Timeout, message });
         }
         if matches!(self.mode, Mode::Killing | Mode::Recovering) {
             return AttemptEnding::Abandoned;
         }
+        let class = match exit {
+            Exit::OutOfMemory => FailureClass::Oom,
+            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => FailureClass::Killed,
+        };
         let message = format!("the worker ended without a word: {}", exit.text());
-        AttemptEnding::Failed(Failure { class: FailureClass::Killed, message })
+        AttemptEnding::Failed(Failure { class, message })
     }
 }
 
@@ -119,6 +138,7 @@ impl Exit {
             Self::Signal(9) => {
                 "signal 9 (SIGKILL: by hand, or by the kernel when memory ran out)".into()
             }
+            Self::OutOfMemory => "signal 9 (SIGKILL by the kernel: memory ran out)".into(),
             Self::Signal(signal) => format!("signal {signal}"),
             Self::Unknown => "unknown".into(),
         }

@@ -5,7 +5,7 @@ use converge_core::trial::AttemptEnding;
 use rusqlite::named_params;
 
 use super::{Batch, OpenAttempt, Stop};
-use crate::change::BestWeights;
+use crate::change::{BestWeights, Evidence};
 use crate::refusal::Refusal;
 use crate::trial_metric::{self, Extremes};
 
@@ -18,6 +18,7 @@ pub(super) struct Lease<'a> {
     pub(super) from_step: u64,
     pub(super) directory: &'a str,
     pub(super) down_seq: u64,
+    pub(super) accumulation_factor: u64,
 }
 
 /// The fields of [`crate::Change::AttemptEnded`].
@@ -64,10 +65,10 @@ impl Batch<'_> {
         self.execute(
             "INSERT INTO attempts (
                 id, trial, number, worker, directory, from_step, last_step, down_seq, opened_seq,
-                leased_at_ms
+                leased_at_ms, accumulation_factor
             ) VALUES (
                 :id, :trial, :number, :worker, :directory, :from_step, :from_step, :down_seq,
-                :opened_seq, :leased_at_ms
+                :opened_seq, :leased_at_ms, :accumulation_factor
             )",
             named_params! {
                 ":id": attempt.0,
@@ -79,6 +80,7 @@ impl Batch<'_> {
                 ":down_seq": lease.down_seq,
                 ":opened_seq": logs.up_next_seq,
                 ":leased_at_ms": self.now_ms,
+                ":accumulation_factor": lease.accumulation_factor,
             },
         )?;
         self.execute(
@@ -232,6 +234,27 @@ impl Batch<'_> {
         }
         self.cache.attempts.remove(&attempt);
         self.touched.insert(open.trial);
+        Ok(())
+    }
+
+    pub(super) fn evidence(
+        &mut self,
+        attempt: AttemptId,
+        evidence: &Evidence,
+        peak_memory_bytes: Option<u64>,
+    ) -> Result<(), Stop> {
+        let ended = "SELECT 1 FROM attempts WHERE id = ?1 AND ending IS NOT NULL";
+        if self.find(ended, [attempt.0], |_| Ok(()))?.is_none() {
+            return Err(Refusal::AttemptNotEnded(attempt).into());
+        }
+        self.execute(
+            "INSERT INTO evidence (attempt, log, stderr) VALUES (?1, ?2, ?3)",
+            (attempt.0, &evidence.log, &evidence.stderr),
+        )?;
+        self.execute(
+            "UPDATE attempts SET peak_memory_bytes = ?2 WHERE id = ?1 AND peak_memory_bytes IS NULL",
+            (attempt.0, peak_memory_bytes),
+        )?;
         Ok(())
     }
 

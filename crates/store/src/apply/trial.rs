@@ -14,9 +14,11 @@ impl Batch<'_> {
         self.flush()?;
         let allowed = match state {
             TrialState::Running(_) => false,
-            TrialState::Queued => before == "running" || before == "failed",
+            TrialState::Queued => ["running", "failed", "cancelled"].contains(&before.as_str()),
             TrialState::Completed | TrialState::Diverged => before == "running",
-            TrialState::Failed(_) => before == "running" || before == "queued",
+            TrialState::Failed(_) | TrialState::Cancelled => {
+                before == "running" || before == "queued"
+            }
         };
         if !allowed {
             return Err(Refusal::TrialIs { trial, state: before }.into());
@@ -50,7 +52,7 @@ impl Batch<'_> {
         if matches!(state, TrialState::Completed) {
             objective::set(self.connection, trial)?;
         }
-        if matches!(state, TrialState::Queued) && before == "failed" {
+        if matches!(state, TrialState::Queued) && before != "running" {
             let next = self.attempts_of(trial)? + 1;
             self.execute("UPDATE trials SET charged_from = ?2 WHERE id = ?1", (trial.0, next))?;
         }

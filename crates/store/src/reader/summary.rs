@@ -47,17 +47,19 @@ pub struct TrialCounts {
     pub diverged: u64,
     /// Used up their retries.
     pub failed: u64,
+    /// Are not wanted any more.
+    pub cancelled: u64,
 }
 
 impl TrialCounts {
     /// Returns the number of trials.
     pub fn total(&self) -> u64 {
-        self.queued + self.running + self.completed + self.diverged + self.failed
+        self.queued + self.running + self.ended()
     }
 
     /// Returns how many are final.
     pub fn ended(&self) -> u64 {
-        self.completed + self.diverged + self.failed
+        self.completed + self.diverged + self.failed + self.cancelled
     }
 }
 
@@ -146,7 +148,8 @@ fn counts(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCoun
             "running" => counts.running = count,
             "completed" => counts.completed = count,
             "diverged" => counts.diverged = count,
-            _ => counts.failed = count,
+            "failed" => counts.failed = count,
+            _ => counts.cancelled = count,
         }
     }
     Ok(counts)

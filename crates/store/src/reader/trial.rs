@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::curve::{MetricExtremes, extremes};
 use super::{QueryError, Reader, json, row, rows};
-use crate::change::{BestWeights, ResumePoint};
+use crate::change::{BestWeights, Evidence, ResumePoint};
 use crate::objective;
 use crate::sweep::Configuration;
 use crate::word;
@@ -42,6 +42,10 @@ pub struct TrialRecord {
     pub attempts: u64,
     /// Failed attempts that are charged to it, by class.
     pub failures: BTreeMap<FailureClass, u64>,
+    /// Accumulation factor of its newest attempt; 1: none, or as its settings say.
+    pub accumulation_factor: u64,
+    /// Whether that attempt ran out of memory: the next one needs a larger factor.
+    pub ran_out_of_memory: bool,
     /// The checkpoint from which the next attempt goes on; none: from the start.
     pub resume: Option<ResumePoint>,
     /// Best weights on disk.
@@ -100,6 +104,12 @@ pub struct AttemptRecord {
     pub ending: Option<AttemptEnding>,
     /// Peak memory, where known. Unit: bytes.
     pub peak_memory_bytes: Option<u64>,
+    /// Times the accumulation of the settings.
+    pub accumulation_factor: u64,
+    /// How its worker ended; of an attempt that failed, its worker's last. None: it lives, or nobody saw it.
+    pub worker_exit: Option<String>,
+    /// The ends of its logs, kept where it failed or was abandoned.
+    pub evidence: Option<Evidence>,
     /// Unit: Unix milliseconds.
     pub leased_at_ms: i64,
     /// When training began. Unit: Unix milliseconds.
@@ -217,6 +227,8 @@ fn only(number: Option<u64>) -> &'static str {
 #[derive(Default)]
 struct History {
     attempts: u64,
+    accumulation_factor: Option<u64>,
+    ran_out_of_memory: bool,
     open: Option<i64>,
     failures: BTreeMap<FailureClass, u64>,
     last_step: Option<u64>,
@@ -235,6 +247,7 @@ fn histories(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT attempts.trial, attempts.id, attempts.ending IS NULL AS open,
             CASE WHEN attempts.number >= trials.charged_from THEN attempts.failure_class END AS charged,
+            attempts.failure_class IS 'oom' AS ran_out_of_memory, attempts.accumulation_factor,
             attempts.last_step, attempts.leased_at_ms,
             coalesce(attempts.ended_at_ms - attempts.leased_at_ms, 0) AS wall_ms
         FROM trials
@@ -246,6 +259,8 @@ fn histories(
     while let Some(row) = rows.next()? {
         let history = histories.entry(row.get("trial")?).or_default();
         history.attempts += 1;
+        history.accumulation_factor = Some(row.get("accumulation_factor")?);
+        history.ran_out_of_memory = row.get("ran_out_of_memory")?;
         if row.get("open")? {
             history.open = Some(row.get("id")?);
         }
@@ -289,6 +304,8 @@ fn record(row: &Row<'_>, history: History) -> rusqlite::Result<TrialRecord> {
         state: word::trial_state(row, history.open)?,
         attempts: history.attempts,
         failures: history.failures,
+        accumulation_factor: history.accumulation_factor.unwrap_or(1),
+        ran_out_of_memory: history.ran_out_of_memory,
         resume,
         best_weights,
         objective,
@@ -306,8 +323,10 @@ fn settings(connection: &Connection, trial: TrialId) -> rusqlite::Result<Option<
 }
 
 fn attempts(connection: &Connection, trial: TrialId) -> rusqlite::Result<Vec<AttemptRecord>> {
-    let sql = "SELECT attempts.*, workers.device, workers.pid, workers.machine
+    let sql = "SELECT attempts.*, workers.device, workers.pid, workers.machine,
+            workers.exit AS worker_exit, evidence.log AS log, evidence.stderr AS stderr
         FROM attempts JOIN workers ON workers.id = attempts.worker
+        LEFT JOIN evidence ON evidence.attempt = attempts.id
         WHERE attempts.trial = ?1
         ORDER BY attempts.number";
     rows(connection, sql, [trial.0], |row| {
@@ -327,6 +346,12 @@ fn attempts(connection: &Connection, trial: TrialId) -> rusqlite::Result<Vec<Att
             closed_seq: row.get("closed_seq")?,
             ending: word::attempt_ending(row)?,
             peak_memory_bytes: row.get("peak_memory_bytes")?,
+            accumulation_factor: row.get("accumulation_factor")?,
+            worker_exit: row.get("worker_exit")?,
+            evidence: match row.get("log")? {
+                Some(log) => Some(Evidence { log, stderr: row.get("stderr")? }),
+                None => None,
+            },
             leased_at_ms: row.get("leased_at_ms")?,
             started_at_ms: row.get("started_at_ms")?,
             ended_at_ms: row.get("ended_at_ms")?,

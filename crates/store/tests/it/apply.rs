@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::trial::{AttemptEnding, TrialState};
-use converge_store::{ApplyError, BestWeights, Change, ResumePoint, SweepState};
+use converge_store::{ApplyError, BestWeights, Change, Evidence, ResumePoint, SweepState};
 
 use crate::home::{Home, METRIC, OTHER, checkpointed, ended, failed, observed, query, queued};
 
@@ -215,6 +215,51 @@ fn failures_are_charged_by_class_until_the_user_queues_the_trial_again() {
 }
 
 #[test]
+fn a_cancelled_trial_is_final_and_can_be_queued_again() {
+    let mut home = running();
+    let cancelled = |trial| Change::TrialState { trial, state: TrialState::Cancelled };
+    assert_eq!(
+        home.refused(&[cancelled(TRIAL)]),
+        "the batch would leave trial 1 cancelled with 1 open attempts"
+    );
+    home.apply(&[ended(1, AttemptEnding::Released), cancelled(TRIAL), cancelled(TrialId(2))]);
+    assert_eq!(home.trial(1).state, TrialState::Cancelled);
+    assert!(home.trial(2).ended_at_ms.is_some());
+    let counts = home.store.read().sweeps().unwrap()[0].trials;
+    assert_eq!((counts.cancelled, counts.ended(), counts.failed), (2, 2, 0));
+    assert_eq!(home.refused(&[cancelled(TRIAL)]), "trial 1 is cancelled");
+    home.apply(&[queued(TRIAL)]);
+    assert_eq!(home.trial(1).state, TrialState::Queued);
+}
+
+#[test]
+fn evidence_stays_with_the_attempt_that_left_it() {
+    let mut home = running();
+    let evidence = Evidence { log: "last words\n".into(), stderr: String::new() };
+    let left = |attempt| Change::Evidence {
+        attempt,
+        evidence: evidence.clone(),
+        peak_memory_bytes: Some(7),
+    };
+    assert_eq!(home.refused(&[left(ATTEMPT)]), "no attempt 1 has ended");
+    let ending = ended(1, failed(FailureClass::Oom));
+    home.apply(&[ending, left(ATTEMPT), queued(TRIAL)]);
+    let trial = home.trial(1);
+    assert_eq!((trial.accumulation_factor, trial.ran_out_of_memory), (1, true));
+    let mut lease = home.lease(TRIAL, 2, 0);
+    let Change::Leased { accumulation_factor, .. } = &mut lease else { unreachable!("a lease") };
+    *accumulation_factor = 2;
+    home.apply(&[lease]);
+    let detail = home.store.read().trial(home.sweep, 1).unwrap().unwrap();
+    assert_eq!((detail.trial.accumulation_factor, detail.trial.ran_out_of_memory), (2, false));
+    let of: Vec<_> =
+        detail.attempts.iter().map(|a| (a.accumulation_factor, a.evidence.as_ref())).collect();
+    assert_eq!(of, [(1, Some(&evidence)), (2, None)]);
+    // What the worker itself said of its memory counts more than what was seen from outside.
+    assert_eq!(detail.attempts[0].peak_memory_bytes, Some(1 << 30));
+}
+
+#[test]
 fn attempts_are_numbered_without_gaps_and_never_twice() {
     let mut home = running();
     home.apply(&[ended(1, AttemptEnding::Released), queued(TRIAL)]);
@@ -223,13 +268,9 @@ fn attempts_are_numbered_without_gaps_and_never_twice() {
         let refused = format!("the next attempt of trial 1 has number 2, not {number}");
         assert_eq!(home.refused(&[lease]), refused);
     }
-    let Change::Leased { trial, number, worker, from_step, directory, down_seq, .. } =
-        home.lease(TrialId(2), 1, 0)
-    else {
-        unreachable!("a lease");
-    };
-    let used =
-        Change::Leased { attempt: ATTEMPT, trial, number, worker, from_step, directory, down_seq };
+    let mut used = home.lease(TrialId(2), 1, 0);
+    let Change::Leased { attempt, .. } = &mut used else { unreachable!("a lease") };
+    *attempt = ATTEMPT;
     assert_eq!(home.refused(&[used]), "attempt 1 exists already");
 }
 

@@ -85,6 +85,7 @@ impl Home {
             from_step,
             directory: format!("attempts/{attempt}"),
             down_seq: self.next_down_seq - 1,
+            accumulation_factor: 1,
         }
     }
 

@@ -58,7 +58,8 @@ fn sweeps_are_counted_by_state() {
     let lease = home.lease(TrialId(3), 1, 0);
     home.apply(&[lease]);
     let summary = home.store.read().sweep_named("first").unwrap().unwrap();
-    let counts = TrialCounts { queued: 1, running: 1, completed: 1, diverged: 1, failed: 0 };
+    let counts =
+        TrialCounts { queued: 1, running: 1, completed: 1, diverged: 1, failed: 0, cancelled: 0 };
     assert_eq!(summary.trials, counts);
     assert_eq!((counts.total(), counts.ended()), (4, 2));
     assert_eq!(home.store.read().sweep_named("none").unwrap(), None);

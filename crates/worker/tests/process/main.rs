@@ -347,6 +347,33 @@ fn a_busy_worker_beats() {
 }
 
 #[test]
+fn beats_follow_progress_several_times_within_the_timeout_and_a_hang_has_none() {
+    let folders = [Folder::new(), Folder::new(), Folder::new()];
+    let [quick, slow, hung] = &folders;
+    let long_step = Script { step_milliseconds: 60_000, ..script(2) };
+    let hang = Script { end: ScriptEnd::Hang, at_step: Some(3), ..script(10) };
+    let [mut quick, mut slow, mut hung] =
+        [(quick, &long_step, 1), (slow, &long_step, 600), (hung, &hang, 1)].map(
+            |(folder, script, timeout_seconds)| {
+                let mut worker = Worker::born(folder);
+                let mut assigned = scripted(folder, 1, script.clone());
+                assigned.timeout_seconds = timeout_seconds;
+                worker.say(&Down::Assign(assigned));
+                assert!(matches!(worker.next(), Up::Started { .. }));
+                worker
+            },
+        );
+    hung.until(|frame| matches!(frame, Up::Step { step: 2, .. }));
+    for _ in 0..8 {
+        assert_eq!(quick.next(), Up::Beat);
+    }
+    // Four beats in a timeout of one second, and one in 15 s where it is long.
+    assert_eq!(slow.written(), []);
+    // Alive, and hearing; but only what it did before it hung is worth a beat.
+    assert!(hung.written().len() <= 1);
+}
+
+#[test]
 fn frames_of_another_version_end_the_worker() {
     let folder = Folder::new();
     let mut worker = Worker::born(&folder);

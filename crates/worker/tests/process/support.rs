@@ -44,6 +44,8 @@ pub(crate) fn assignment(folder: &Folder, attempt: i64, work: Work) -> Box<Assig
         cache_directory: folder.inside("cache"),
         checkpoint_seconds: 60.0,
         gradient_checkpointing: false,
+        accumulation_factor: 1,
+        timeout_seconds: 600,
     })
 }
 
