@@ -6,14 +6,20 @@
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.
 mod bad_input;
+/// Budgets are totals for a sweep's life: reached, they stop it, say so, and are raised without losing anything.
+mod budgets;
 /// What `plan` says of memory, and what `doctor --measure` finds.
 mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
+/// `extend`: a changed file adds trials, old ones stay what they are, and what cannot be compared is refused.
+mod extension;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.
 mod resume;
+/// `resume` as a plan: what it would do, and failed trials that are tried again.
+mod resumption;
 /// From a sweep file to the best configuration, with every reading command on the way.
 mod smoke;
 /// The sweep files of this repository.

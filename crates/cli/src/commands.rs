@@ -4,6 +4,7 @@ pub(crate) mod best;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod extend;
 pub(crate) mod measure;
 pub(crate) mod plan;
 pub(crate) mod resume;

@@ -1,19 +1,22 @@
 //! The binary `converge`: what is written on the command line becomes calls of the other crates.
 //!
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
-//! with its overrides), `drive` (what `run` and `resume` share), `display` (progress), `report` and `exit_code`.
+//! with its overrides), `drive` (what `run` and `resume` share), `stored` (a sweep taken up again), `display` (progress), `report` and `exit_code`.
 
 mod arguments;
+mod budget;
 mod capacity;
 mod commands;
 mod device;
 mod display;
 mod drive;
 mod exit_code;
+mod forecast;
 mod home;
 mod output;
 mod report;
 mod selector;
+mod stored;
 mod sweep_source;
 
 use clap::Parser as _;
@@ -48,6 +51,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Plan(plan) => commands::plan::run(plan, &home),
         Command::Run(run) => commands::run::run(run, &home),
         Command::Resume(resume) => commands::resume::run(resume, &home),
+        Command::Extend(extend) => commands::extend::run(extend, &home),
         Command::Status(status) => commands::status::run(status, &home),
         Command::Stop => commands::stop::run(&home),
         Command::Best(best) => commands::best::run(best, &home),

@@ -1,12 +1,14 @@
 //! The scheduler: event, core decision, store, launcher.
 //!
 //! In reading order: [`reactor`] decides and does nothing; [`session`] carries events in and decisions out;
-//! [`recovery`] reads what a dead scheduler's workers left behind; [`preparation`] has model and data checked
-//! before a sweep exists. Around them: [`home`] (the folder and its lock), [`mailbox`] (a worker's two logs),
-//! [`launcher`] (the only place that starts or signals processes), [`housekeeping`] (files that are no longer
-//! needed), [`machine`] and [`clock`] (what is read from the outside).
+//! [`recovery`] reads what a dead scheduler's workers left behind, and [`foresight`] says what it would find there;
+//! [`preparation`] has model and data checked before a sweep exists. Around them: [`home`] (the folder and its
+//! lock), [`mailbox`] (a worker's two logs), [`launcher`] (the only place that starts or signals processes),
+//! [`housekeeping`] (files that are no longer needed), [`usage`] (of the budget), [`machine`] and [`clock`] (what is
+//! read from the outside).
 
 pub mod clock;
+pub mod foresight;
 pub mod home;
 pub mod housekeeping;
 pub mod launcher;
@@ -17,3 +19,4 @@ pub mod reactor;
 pub mod recovery;
 pub mod session;
 pub mod trials;
+pub mod usage;

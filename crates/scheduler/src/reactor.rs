@@ -5,17 +5,20 @@
 //! lease that a crash could undo.
 
 mod attempts;
+mod budget;
 mod trials;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use converge_core::budget::Allowance;
 use converge_core::ids::{AttemptId, TrialId, WorkerId};
 use converge_core::trial::{IllegalTransition, Retries, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up};
 use converge_store::Change;
 
+use budget::Spending;
 pub use trials::{Lease, ResumePoint, Trial};
 pub use workers::{Worker, WorkerState};
 
@@ -192,6 +195,7 @@ pub struct Reactor {
     home: String,
     checkpoint_seconds: f64,
     gradient_checkpointing: bool,
+    spending: Spending,
 }
 
 /// What a reactor needs to know from outside.
@@ -209,6 +213,8 @@ pub struct Options {
     pub checkpoint_seconds: f64,
     /// Whether layers are computed again in the backward pass.
     pub gradient_checkpointing: bool,
+    /// The sweep's budget, and what was used of it before.
+    pub allowance: Allowance,
 }
 
 impl Reactor {
@@ -230,6 +236,7 @@ impl Reactor {
             home: options.home,
             checkpoint_seconds: options.checkpoint_seconds,
             gradient_checkpointing: options.gradient_checkpointing,
+            spending: Spending::new(options.allowance),
         }
     }
 
@@ -241,6 +248,11 @@ impl Reactor {
     ) -> Self {
         let mut reactor = Self::new(options, trials);
         reactor.workers = workers.into_iter().collect();
+        for worker in reactor.workers.values() {
+            if let WorkerState::Busy(lease) = worker.state {
+                reactor.spending.begin(lease.attempt, lease.step);
+            }
+        }
         reactor.mode = Mode::Recovering;
         reactor
     }
@@ -271,7 +283,11 @@ impl Reactor {
             Event::Interrupt => self.interrupt(&mut decisions),
             Event::Tick => self.kill_silent(now, &mut decisions)?,
         }
+        self.spend(&decisions.changes);
+        self.hold_to_budget(now, &mut decisions);
+        let spent = decisions.changes.len();
         self.lease(now, &mut decisions)?;
+        self.spend(&decisions.changes[spent..]);
         self.balance(&mut decisions);
         self.finish(&mut decisions);
         Ok(decisions)
@@ -364,18 +380,18 @@ impl Reactor {
             return;
         }
         let ending = match &self.mode {
-            Mode::Stopping { reason } => {
-                Ending::Interrupted { at_once: false, reason: reason.clone() }
-            }
-            Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running if self.open == 0 => {
+            // Stopped after the last trial ended: the sweep is finished all the same.
+            Mode::Running | Mode::Stopping { .. } if self.open == 0 => {
                 let failed =
                     self.trials.values().filter(|trial| trial.state.word() == "failed").count();
                 Ending::Finished { failed: failed as u64 }
             }
+            Mode::Stopping { reason } => {
+                Ending::Interrupted { at_once: false, reason: reason.clone() }
+            }
+            Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
             Mode::Running | Mode::Recovering | Mode::Done => return,
         };
-        // Interrupted after the last trial ended: the sweep is finished all the same.
         self.mode = Mode::Done;
         decisions.actions.push(Action::Finish(ending));
     }
