@@ -43,8 +43,10 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Run a sweep: start it, or go on where it stands; nothing is trained twice
     Run(RunArguments),
-    /// Go on with a sweep as it is stored, or with one that is paused
+    /// Go on with a sweep as it is stored, or with one that is paused; or show what that would do
     Resume(ResumeArguments),
+    /// Grow a stored sweep by a changed file: new values, replicates or draws become new trials, old trials stay
+    Extend(ExtendArguments),
     /// Show where sweeps stand
     Status(ReadArguments),
     /// Ask the running sweep to checkpoint and stop
@@ -108,6 +110,37 @@ pub(crate) struct ResumeArguments {
     /// Workers at once [default: `[run] workers`]
     #[arg(long)]
     pub(crate) workers: Option<u64>,
+    /// Queue failed trials again: `failed` or `all` for every one, or classes of failure, such as `oom,killed`.
+    /// Works for a finished sweep too
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub(crate) retry: Vec<String>,
+    /// Show what would be done with each trial, and why; changes nothing, and needs nobody to stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
+}
+
+/// `extend`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "converge extend [OPTIONS] [SWEEP] FILE [KEY=VALUE]...",
+    after_help = "Without SWEEP, the sweep is the one that FILE names. Nothing is trained: `converge resume` goes on."
+)]
+pub(crate) struct ExtendArguments {
+    /// Name of the sweep, if FILE has another one, then the changed sweep file
+    #[arg(value_name = "[SWEEP] FILE")]
+    pub(crate) first: String,
+    /// Overrides, as for `run`; those that the sweep was started with have to be given again
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) rest: Vec<String>,
+    /// Show differences and effect; change nothing but the cache
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 /// `cancel`.

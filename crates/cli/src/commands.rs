@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod extend;
 pub(crate) mod measure;
 pub(crate) mod pause;
 pub(crate) mod plan;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use converge_core::budget::Allowance;
 use converge_core::facts::Facts;
 use converge_core::machine::WorkerPlan;
-use converge_core::materialise::{Cases, cases, trials};
+use converge_core::materialise::{Cases, PlannedTrial, cases, trials};
 use converge_core::sampler::{Sample, sample};
 use converge_core::sweep::{RunSettings, Sweep};
 use converge_core::trial::TrialState;
@@ -16,7 +17,7 @@ use converge_scheduler::preparation::{PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session, Update};
 use converge_scheduler::trials::{SCRIPTED, definition, load};
-use converge_scheduler::{clock, machine, recovery};
+use converge_scheduler::{clock, machine, recovery, usage};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
 use crate::capacity::{Measurements, Probe, Situation};
@@ -25,7 +26,7 @@ use crate::display::Display;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
-use crate::{capacity, commands, device, output};
+use crate::{budget, capacity, commands, device, output};
 
 /// Version that is recorded with everything.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,9 +61,22 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Has model and data checked by a worker, in a folder that is removed afterwards.
+/// Has model and data of a sweep checked by a worker.
 pub(crate) async fn prepare_sweep(
     sweep: &Sweep,
+    home: &Home,
+    interrupts: &mut Interrupts,
+) -> Result<Prepared, Report> {
+    let sample = sample(sweep);
+    let cases = cases(sweep, &sample);
+    prepare_cases(sweep, sample, cases, home, interrupts).await
+}
+
+/// Has cases checked by a worker, in a folder that is removed afterwards.
+pub(crate) async fn prepare_cases(
+    sweep: &Sweep,
+    sample: Sample,
+    cases: Cases,
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
@@ -70,8 +84,6 @@ pub(crate) async fn prepare_sweep(
     for warning in &chosen.warnings {
         output::talk(&format!("warning: {warning}\n"));
     }
-    let sample = sample(sweep);
-    let cases = cases(sweep, &sample);
     // Tokenisation may use the whole machine: nothing trains yet.
     let command = WorkerCommand {
         program: chosen.program.clone(),
@@ -127,6 +139,7 @@ pub(crate) fn open(home: &Home) -> Result<Store, Report> {
             report
         }
     })?;
+    usage::end_killed_sessions(home, &mut store).map_err(|error| storing(&error))?;
     let recovered = recovery::recover(home, &mut store).map_err(|error| storing(&error))?;
     if recovered > 0 {
         tracing::info!(recovered, "read the logs of workers that an earlier session left behind");
@@ -154,18 +167,9 @@ pub(crate) fn create(
         version: VERSION.into(),
         trials: planned
             .into_iter()
-            .map(|trial| NewTrial {
-                kind: trial.kind,
-                settings: trial.settings,
-                fingerprint: trial.fingerprint,
-                replicate: trial.replicate,
-                facts_index: trial.case as u64,
-                // A script is as long as it says, whatever the data.
-                total_steps: match sweep.run.device.as_str() {
-                    SCRIPTED => sweep.script_of(&trial.configuration).steps,
-                    _ => trial.total_steps,
-                },
-                configuration: trial.configuration,
+            .map(|trial| {
+                let facts_index = trial.case as u64;
+                new_trial(sweep, trial, facts_index)
             })
             .collect(),
     };
@@ -173,29 +177,21 @@ pub(crate) fn create(
     Ok(())
 }
 
-/// Returns an error where the content of model or data is no longer what the sweep was made with.
-pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(), Report> {
-    let mut changed: Vec<String> = Vec::new();
-    for (old, new) in record.facts.iter().zip(facts) {
-        for (role, hash) in &old.content_hashes {
-            let now = new.content_hashes.get(role);
-            if now != Some(hash) && !changed.contains(role) {
-                changed.push(role.clone());
-            }
-        }
+/// Returns a trial as the store takes it.
+pub(crate) fn new_trial(sweep: &Sweep, trial: PlannedTrial, facts_index: u64) -> NewTrial {
+    NewTrial {
+        kind: trial.kind,
+        settings: trial.settings,
+        fingerprint: trial.fingerprint,
+        replicate: trial.replicate,
+        facts_index,
+        // A script is as long as it says, whatever the data.
+        total_steps: match sweep.run.device.as_str() {
+            SCRIPTED => sweep.script_of(&trial.configuration).steps,
+            _ => trial.total_steps,
+        },
+        configuration: trial.configuration,
     }
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the content of {} is not what sweep `{}` was started with",
-        changed.join(", "),
-        record.name
-    );
-    Err(Report::usage(
-        message,
-        "put the old files back, or start a new sweep with `converge run FILE --name NEW`",
-    ))
 }
 
 /// Returns what is stored of a sweep.
@@ -237,7 +233,7 @@ pub(crate) async fn session(
     let ended = carry_out(home, store, &record, prepared, &plan, interrupts, update).await;
     display.finish();
     let (ending, store) = ended?;
-    conclude(&store, name, &ending)
+    conclude(home, &store, name, &ending)
 }
 
 /// Runs a session of a stored sweep, telling `update` what happens.
@@ -259,6 +255,7 @@ pub(crate) async fn carry_out(
         let changes = housekeeping.clean_up(home, &store, trial.number);
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
     }
+    let used = usage::usage(home, store.read(), record.id, false)?;
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
@@ -268,6 +265,7 @@ pub(crate) async fn carry_out(
             home: home.root().display().to_string(),
             checkpoint_seconds: sweep.run.checkpoint_seconds,
             gradient_checkpointing: sweep.run.gradient_checkpointing,
+            allowance: Allowance { budget: sweep.budget, used },
         },
         load(record, &sweep, store.read())?,
     );
@@ -321,7 +319,12 @@ fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str
 }
 
 /// Prints the ranking, and what is left to do.
-pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<ExitCode, Report> {
+pub(crate) fn conclude(
+    home: &Home,
+    store: &Store,
+    name: &str,
+    ending: &Ending,
+) -> Result<ExitCode, Report> {
     let reader = store.read();
     let summary = crate::home::sweep(reader, Some(name))?;
     let trials = reader.trials(summary.id)?;
@@ -348,10 +351,11 @@ pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<Exi
         Ending::Interrupted { at_once, reason } => {
             let left = trials.iter().filter(|trial| !trial.state.is_final()).count();
             let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
-            output::talk(&format!(
-                "{why}: {left} of {} trials left; go on with `converge resume {name}`\n",
-                trials.len()
-            ));
+            let on = match budget::raise(home, reader, summary.id)? {
+                Some(command) => format!("raise it to go on: `{command}`"),
+                None => format!("go on with `converge resume {name}`"),
+            };
+            output::talk(&format!("{why}: {left} of {} trials left; {on}\n", trials.len()));
             Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
         }
     }

@@ -1,21 +1,24 @@
 //! The binary `converge`: what is written on the command line becomes calls of the other crates.
 //!
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
-//! with its overrides), `drive` (what `run` and `resume` share), `ask` (what others ask of a running scheduler),
+//! with its overrides), `drive` (what `run` and `resume` share), `stored` (a sweep taken up again), `ask` (what others ask of a running scheduler),
 //! `display` (progress), `report` and `exit_code`.
 
 mod arguments;
 mod ask;
+mod budget;
 mod capacity;
 mod commands;
 mod device;
 mod display;
 mod drive;
 mod exit_code;
+mod forecast;
 mod home;
 mod output;
 mod report;
 mod selector;
+mod stored;
 mod sweep_source;
 
 use clap::Parser as _;
@@ -51,6 +54,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Plan(plan) => commands::plan::run(plan, &home),
         Command::Run(run) => commands::run::run(run, &home),
         Command::Resume(resume) => commands::resume::run(resume, &home),
+        Command::Extend(extend) => commands::extend::run(extend, &home),
         Command::Status(status) => commands::status::run(status, &home),
         Command::Stop => commands::stop::run(&home),
         Command::Pause => commands::pause::run(&home),

@@ -50,6 +50,14 @@ impl Report {
         Self { exit: ExitCode::Failure, errors: vec![entry] }
     }
 
+    /// Adds an error to those before it.
+    #[must_use]
+    pub(crate) fn and(mut self, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let entry = Entry { message: message.into(), causes: Vec::new(), hint: Some(hint.into()) };
+        self.errors.push(entry);
+        self
+    }
+
     /// Adds a hint to the last error.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

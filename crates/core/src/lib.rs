@@ -3,6 +3,8 @@
 //! In reading order: what a user writes ([`settings`], [`objective`]), what is found out about it
 //! ([`problem`], [`facts`]), what a training records ([`metric`]), and how it can end ([`failure`]).
 
+pub mod budget;
+pub mod extension;
 pub mod facts;
 pub mod failure;
 pub mod fingerprint;
@@ -16,6 +18,7 @@ pub mod objective;
 pub mod placement;
 pub mod problem;
 pub mod ranking;
+pub mod resumption;
 pub mod sampler;
 pub mod script;
 pub mod search_space;

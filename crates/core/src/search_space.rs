@@ -146,6 +146,56 @@ impl Domain {
     }
 }
 
+impl std::fmt::Display for Parameter {
+    /// On one line, for people: `1e-5, 1e-4`, `8 when optimizer=sgd | 16 when optimizer=adamw`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, case) in self.cases.iter().enumerate() {
+            if place > 0 {
+                formatter.write_str(" | ")?;
+            }
+            case.domain.fmt(formatter)?;
+            for (place, (name, allowed)) in case.when.iter().enumerate() {
+                let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+                let joint = if place == 0 { " when" } else { "," };
+                write!(formatter, "{joint} {name}={}", allowed.join("|"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Domain {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |number: &f64| Value::Float(*number);
+        let points = |count: &Option<u64>| count.map(|count| format!(", {count} points"));
+        match self {
+            Self::Values(values) => {
+                let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+                formatter.write_str(&values.join(", "))
+            }
+            Self::Integers { min, max, step } => {
+                write!(formatter, "{min} to {max} in steps of {step}")
+            }
+            Self::Steps { min, max, step } => {
+                let (min, max, step) = (shown(min), shown(max), shown(step));
+                write!(formatter, "{min} to {max} in steps of {step}")
+            }
+            Self::Uniform { min, max, count } => {
+                let (min, max) = (shown(min), shown(max));
+                write!(formatter, "{min} to {max}{}", points(count).unwrap_or_default())
+            }
+            Self::LogUniform { min, max, count } => {
+                let (min, max) = (shown(min), shown(max));
+                write!(
+                    formatter,
+                    "{min} to {max} in the logarithm{}",
+                    points(count).unwrap_or_default()
+                )
+            }
+        }
+    }
+}
+
 fn spread(count: u64, at: impl Fn(f64) -> f64) -> Vec<Value> {
     (0..count)
         .map(|index| Value::Float(round(at(index as f64 / (count.max(2) - 1) as f64))))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::key::Key;
 use crate::objective::Objective;
 use crate::script::Script;
@@ -97,14 +98,6 @@ pub struct ScriptRule {
     pub when: BTreeMap<String, Value>,
     /// What is played.
     pub script: Script,
-}
-
-/// `[budget]`: totals, never "so many more".
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// Configurations in all; random sweeps need it.
-    pub max_trials: Option<u64>,
 }
 
 /// `[failure]`.

@@ -1,15 +1,16 @@
 //! The scheduler: event, core decision, store, launcher.
 //!
 //! In reading order: [`reactor`] decides and does nothing; [`session`] carries events in and decisions out;
-//! [`recovery`] reads what a dead scheduler's workers left behind; [`preparation`] has model and data checked
-//! before a sweep exists. Around them: [`home`] (the folder and its lock), [`mailbox`] (a worker's two logs),
-//! [`launcher`] (the only place that starts or signals processes), [`housekeeping`] (files that are no longer
-//! needed), [`machine`], [`oom_killer`], [`evidence`] and [`clock`] (what is read from the outside), [`requests`] (what
+//! [`recovery`] reads what a dead scheduler's workers left behind, and [`foresight`] says what it would find there;
+//! [`preparation`] has model and data checked before a sweep exists. Around them: [`home`] (the folder and its lock),
+//! [`mailbox`] (a worker's two logs), [`launcher`] (the only place that starts or signals processes), [`housekeeping`]
+//! (files that are no longer needed), [`usage`] (of the budget), [`machine`], [`oom_killer`], [`evidence`] and [`clock`] (what is read from the outside), [`requests`] (what
 //! other commands ask of a running scheduler) and [`cancellation`] (the same where none runs).
 
 pub mod cancellation;
 pub mod clock;
 pub mod evidence;
+pub mod foresight;
 pub mod home;
 pub mod housekeeping;
 pub mod launcher;
@@ -22,3 +23,4 @@ pub mod recovery;
 pub mod requests;
 pub mod session;
 pub mod trials;
+pub mod usage;

@@ -99,28 +99,40 @@ impl Mailbox {
     /// # Errors
     /// Where the log cannot be read.
     pub fn read(&mut self) -> std::io::Result<Mail> {
-        let (mut frames, mut torn_lines, mut hold) = (Vec::new(), 0, None);
-        let (mut size, mut bytes) = (PIECE, Vec::new());
-        while hold.is_none() {
-            let before = self.reader.offset();
-            self.up.seek(SeekFrom::Start(before))?;
-            bytes.clear();
-            let count = (&self.up).take(size as u64).read_to_end(&mut bytes)?;
-            let read = self.reader.feed(&bytes);
-            frames.extend(read.frames);
-            torn_lines += read.torn_lines;
-            hold = read.hold;
-            if count < size {
-                break;
-            }
-            if self.reader.offset() == before {
-                size *= 2;
-            }
-        }
-        let place =
-            LogPlace { offset: self.reader.offset(), next_seq: self.reader.next_seq(), torn_lines };
-        Ok(Mail { frames, place, hold })
+        read(&mut self.up, &mut self.reader)
     }
+}
+
+/// Reads the log of a worker from a stored place, and touches nothing.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub fn peek(directory: &Path, offset: u64, next_seq: u64) -> std::io::Result<Mail> {
+    let mut up = File::open(directory.join("up.log"))?;
+    read(&mut up, &mut Reader::resume(next_seq, offset))
+}
+
+fn read(up: &mut File, reader: &mut Reader) -> std::io::Result<Mail> {
+    let (mut frames, mut torn_lines, mut hold) = (Vec::new(), 0, None);
+    let (mut size, mut bytes) = (PIECE, Vec::new());
+    while hold.is_none() {
+        let before = reader.offset();
+        up.seek(SeekFrom::Start(before))?;
+        bytes.clear();
+        let count = (&*up).take(size as u64).read_to_end(&mut bytes)?;
+        let read = reader.feed(&bytes);
+        frames.extend(read.frames);
+        torn_lines += read.torn_lines;
+        hold = read.hold;
+        if count < size {
+            break;
+        }
+        if reader.offset() == before {
+            size *= 2;
+        }
+    }
+    let place = LogPlace { offset: reader.offset(), next_seq: reader.next_seq(), torn_lines };
+    Ok(Mail { frames, place, hold })
 }
 
 #[cfg(test)]

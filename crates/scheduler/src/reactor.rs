@@ -5,6 +5,7 @@
 //! lease that a crash could undo.
 
 mod attempts;
+mod budget;
 mod policy;
 mod requests;
 mod trials;
@@ -12,6 +13,7 @@ mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use converge_core::budget::Allowance;
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::micro_batches::MicroBatches;
 use converge_core::sweep::FailurePolicy;
@@ -20,6 +22,7 @@ use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up};
 use converge_store::Change;
 
+use budget::Spending;
 use requests::Pending;
 
 pub use requests::RequestId;
@@ -255,6 +258,7 @@ pub struct Reactor {
     home: String,
     checkpoint_seconds: f64,
     gradient_checkpointing: bool,
+    spending: Spending,
 }
 
 /// What a reactor needs to know from outside.
@@ -274,6 +278,8 @@ pub struct Options {
     pub checkpoint_seconds: f64,
     /// Whether layers are computed again in the backward pass.
     pub gradient_checkpointing: bool,
+    /// The sweep's budget, and what was used of it before.
+    pub allowance: Allowance,
 }
 
 impl Reactor {
@@ -300,6 +306,7 @@ impl Reactor {
             home: options.home,
             checkpoint_seconds: options.checkpoint_seconds,
             gradient_checkpointing: options.gradient_checkpointing,
+            spending: Spending::new(options.allowance),
         }
     }
 
@@ -311,6 +318,11 @@ impl Reactor {
     ) -> Self {
         let mut reactor = Self::new(options, trials);
         reactor.workers = workers.into_iter().collect();
+        for worker in reactor.workers.values() {
+            if let WorkerState::Busy(lease) = worker.state {
+                reactor.spending.begin(lease.attempt, lease.step);
+            }
+        }
         reactor.mode = Mode::Recovering;
         reactor
     }
@@ -344,7 +356,11 @@ impl Reactor {
             Event::Unpause { request } => self.unpause(request, &mut decisions),
             Event::Tick => self.kill_silent(now, &mut decisions)?,
         }
+        self.spend(&decisions.changes);
+        self.hold_to_budget(now, &mut decisions);
+        let spent = decisions.changes.len();
         self.lease(now, &mut decisions)?;
+        self.spend(&decisions.changes[spent..]);
         self.balance(&mut decisions);
         self.answer(&mut decisions);
         self.finish(&mut decisions);
@@ -448,16 +464,16 @@ impl Reactor {
             return;
         }
         let ending = match &self.mode {
+            // Stopped after the last trial ended: the sweep is finished all the same.
+            Mode::Running | Mode::Paused { .. } | Mode::Stopping { .. } if self.open == 0 => {
+                Ending::Finished { failed: self.failed }
+            }
             Mode::Stopping { reason } => {
                 Ending::Interrupted { at_once: false, reason: reason.clone() }
             }
             Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running | Mode::Paused { .. } if self.open == 0 => {
-                Ending::Finished { failed: self.failed }
-            }
             Mode::Running | Mode::Paused { .. } | Mode::Recovering | Mode::Done => return,
         };
-        // Interrupted after the last trial ended: the sweep is finished all the same.
         self.mode = Mode::Done;
         decisions.actions.push(Action::Finish(ending));
     }

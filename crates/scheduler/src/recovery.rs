@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use converge_core::budget::Allowance;
 use converge_core::ids::SweepId;
 use converge_core::trial::IllegalTransition;
 use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
@@ -79,6 +80,8 @@ fn recover_sweep(
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,
         gradient_checkpointing: sweep.run.gradient_checkpointing,
+        // Leases nothing: there is nothing to hold back.
+        allowance: Allowance::default(),
     };
     let left_behind = workers.iter().map(|worker| {
         let lease = worker.open_attempts.first().map(|attempt| Lease {

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use converge_core::budget::Allowance;
 use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::fingerprint::identity_hash;
@@ -208,6 +209,7 @@ impl World {
             home: HOME.into(),
             checkpoint_seconds: 60.0,
             gradient_checkpointing: false,
+            allowance: Allowance::default(),
         };
         (options, load(&record, &definition, store.read()).unwrap())
     }

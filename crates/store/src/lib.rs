@@ -96,11 +96,12 @@ pub use reader::sweep::{OpenAttemptRecord, SweepRecord, WorkerRecord};
 pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };
+pub use reader::usage::OpenSession;
 pub use reader::{QueryError, ReadError, Reader};
 pub use refusal::Refusal;
 pub use session::{NewSession, SessionError, SessionId};
 pub use store::{OpenError, Store};
-pub use sweep::{Configuration, Extension, NewSweep, NewTrial, SweepError};
+pub use sweep::{Configuration, Extension, NewSweep, NewTrial, Source, SweepError};
 pub use word::SweepState;
 
 // Tests of private functions use the same home as those of the public ones.

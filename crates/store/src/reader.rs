@@ -7,6 +7,7 @@ pub(crate) mod ranking;
 pub(crate) mod summary;
 pub(crate) mod sweep;
 pub(crate) mod trial;
+pub(crate) mod usage;
 
 use std::path::{Path, PathBuf};
 

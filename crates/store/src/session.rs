@@ -88,9 +88,10 @@ impl Store {
         })
     }
 
-    /// Notes how a session ended, for people: `finished`, `interrupted`.
+    /// Notes how a session ended, for people: `finished`, `interrupted`, `killed`.
     ///
-    /// A session that was killed stays without an end. The sweep's state is a change of its own.
+    /// A session that was killed stays without an end until the next scheduler gives it one. The sweep's state is a
+    /// change of its own.
     ///
     /// # Durability
     /// When this returns, neither a crash nor a power cut loses it.

@@ -67,10 +67,23 @@ pub struct NewTrial {
 pub struct Extension {
     /// The new identity and definition; none: as they are.
     pub definition: Option<(String, String)>,
+    /// Where that definition comes from; none: from where the old one came.
+    pub source: Option<Source>,
     /// Facts to append to the sweep's.
     pub facts: Vec<Facts>,
     /// Trials to append; their `facts_index` counts over old and new facts.
     pub trials: Vec<NewTrial>,
+}
+
+/// A sweep file as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Absolute.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// `KEY=VALUE` as given on the command line, in order.
+    pub overrides: Vec<String>,
 }
 
 /// A sweep cannot be created or extended. Nothing of it was kept.
@@ -147,7 +160,8 @@ impl Store {
         })
     }
 
-    /// Changes a sweep's definition and appends trials to it.
+    /// Changes a sweep's definition and appends trials to it; a finished sweep that gets some is one that was
+    /// interrupted.
     ///
     /// # Durability
     /// As [`Store::create_sweep`].
@@ -180,7 +194,25 @@ impl Store {
                     (sweep.0, identity, definition),
                 )?;
             }
+            if let Some(source) = &extension.source {
+                connection.execute(
+                    "UPDATE sweeps SET source_path = ?2, source_text = ?3, overrides = ?4
+                    WHERE id = ?1",
+                    (
+                        sweep.0,
+                        &source.path,
+                        &source.text,
+                        serde_json::to_string(&source.overrides)?,
+                    ),
+                )?;
+            }
             insert_trials(connection, sweep, &extension.trials, facts.len(), now_ms)?;
+            if !extension.trials.is_empty() {
+                connection.execute(
+                    "UPDATE sweeps SET state = 'interrupted' WHERE id = ?1 AND state = 'finished'",
+                    [sweep.0],
+                )?;
+            }
             wide::recreate(connection)?;
             Ok(())
         })

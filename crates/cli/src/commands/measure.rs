@@ -68,6 +68,7 @@ fn simplify(sweep: &mut Sweep) {
     sweep.settings = sweep.settings_of(&first.unwrap_or_default());
     sweep.parameters.clear();
     sweep.method = converge_core::sweep::Method::Grid;
+    sweep.budget = converge_core::budget::Budget::default();
     sweep.run.keep_best = 0;
     sweep.run.checkpoint_seconds = 1e9;
     let data = &mut sweep.settings.data;

@@ -7,9 +7,11 @@ use converge_dashboard::terminal::number::{bytes, count, share};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
+use converge_store::Reader;
 use serde_json::json;
 
 use crate::arguments::PlanArguments;
+use crate::budget::Spent;
 use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
@@ -28,12 +30,14 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
     })?;
     let (planned, same) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
     let skipped = prepared.sample.skipped + same;
+    let spent = spent(sweep, home)?;
     if arguments.json {
         output::json(&json!({
             "sweep": sweep,
             "facts": prepared.facts,
             "skipped": skipped,
             "device": prepared.chosen.device,
+            "budget": spent.json(),
             "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
             "trials": planned.iter().map(|trial| json!({
                 "configuration": trial.configuration, "replicate": trial.replicate,
@@ -43,9 +47,21 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
             })).collect::<Vec<_>>(),
         }))?;
     } else {
-        output::data(&text(home, sweep, &prepared, &planned, skipped));
+        output::data(&text(home, sweep, &prepared, &planned, skipped, &spent));
     }
     Ok(ExitCode::Done)
+}
+
+/// Returns the budget, and what a sweep of this name has used of it in this home.
+fn spent(sweep: &Sweep, home: &Home) -> Result<Spent, Report> {
+    // A home that is not there, or cannot be read yet, has used nothing.
+    let Ok(reader) = Reader::open(home.database()) else {
+        return Ok(Spent::nothing(sweep.budget));
+    };
+    match reader.sweep_named(&sweep.name)? {
+        Some(stored) => Spent::of(sweep.budget, home, &reader, stored.id, home.holder().is_some()),
+        None => Ok(Spent::nothing(sweep.budget)),
+    }
 }
 
 /// Returns what a worker needs for a trial at most. Unit: bytes.
@@ -59,6 +75,7 @@ fn text(
     prepared: &Prepared,
     planned: &[PlannedTrial],
     skipped: u64,
+    spent: &Spent,
 ) -> String {
     let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
     let mut text =
@@ -78,7 +95,14 @@ fn text(
         "\nworkers     {} on {} ({})\n",
         plan.workers, prepared.chosen.device, plan.reason
     );
-    text += &format!("disk        {}\n\n", disk(sweep, prepared, plan.workers));
+    text += &format!("disk        {}\n", disk(sweep, prepared, plan.workers));
+    if let Some(budget) = spent.text() {
+        text += &format!("budget      {budget}\n");
+    }
+    if sweep.budget.max_steps.is_some_and(|most| most < steps) {
+        text += "            fewer steps than all trials take: the last ones will not be run\n";
+    }
+    text += "\n";
     text += &trial_table(prepared, planned);
     let fits = |trial: &&PlannedTrial| capacity::fits(prepared, memory(prepared, trial));
     let too_large = planned.iter().filter(|trial| !fits(trial)).count();

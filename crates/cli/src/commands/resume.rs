@@ -1,57 +1,103 @@
 //! `converge resume`: go on with a sweep as it is stored.
 
+use std::collections::BTreeMap;
+
+use converge_core::resumption::Retry;
 use converge_core::sweep::Workers;
+use converge_core::trial::{Retries, TrialEvent};
 use converge_scheduler::home::Home;
+use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
 use converge_scheduler::trials::definition;
-use converge_store::{Store, SweepSummary};
+use converge_store::{Change, Reader, SweepRecord, SweepSummary};
 
 use crate::arguments::ResumeArguments;
+use crate::budget::Spent;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{commands, drive, home as homes, output};
+use crate::{commands, drive, forecast, home as homes, output, stored};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, Report> {
+    let retry = Retry::parse(arguments.retry.iter().map(String::as_str))
+        .map_err(|problems| Report::problems(&problems))?;
     // A home that is not there is an error, not something to make.
-    drop(homes::open(home)?);
+    let reader = homes::open(home)?;
+    if arguments.dry_run {
+        let summary = choose(&reader, arguments.sweep.as_deref())?;
+        let words = arguments.retry.join(",");
+        return forecast::show(home, &reader, &summary, &retry, &words, arguments.json);
+    }
+    drop(reader);
     if let Some(code) = commands::pause::unpause(arguments, home)? {
         return Ok(code);
     }
     let _lock = drive::lock(home)?;
-    let store = drive::open(home)?;
-    let summary = choose(&store, arguments.sweep.as_deref())?;
-    let Some(record) = store.read().sweep(summary.id)? else {
+    let mut store = drive::open(home)?;
+    let summary = choose(store.read(), arguments.sweep.as_deref())?;
+    let Some(mut record) = store.read().sweep(summary.id)? else {
         return Err(Report::usage("there is no sweep yet", "start one with `converge run FILE`"));
     };
-    if summary.trials.ended() == summary.trials.total() {
-        output::talk(&format!("sweep `{}` is finished: nothing left to do\n", summary.name));
-        let ending =
-            converge_scheduler::reactor::Ending::Finished { failed: summary.trials.failed };
-        return drive::conclude(&store, &summary.name, &ending);
+    let name = summary.name.as_str();
+    let requeued = requeue(&mut record, &retry)?;
+    if !retry.is_empty() {
+        let words = arguments.retry.join(",");
+        output::talk(&format!("{} failed trials queued again (`{words}`)\n", requeued.len()));
+    }
+    if record.trials.iter().all(|trial| trial.state.is_final()) {
+        output::talk(&format!("sweep `{name}` is finished: nothing left to do\n"));
+        let ending = Ending::Finished { failed: summary.trials.failed };
+        return drive::conclude(home, &store, name, &ending);
     }
     let mut sweep = definition(&record)?;
     if let Some(workers) = arguments.workers {
         sweep.run.workers = Workers::Count(workers.max(1));
     }
+    let spent = Spent::of(sweep.budget, home, store.read(), record.id, false)?;
+    if let Some(reason) = spent.exhausted() {
+        store_changes(&mut store, &requeued)?;
+        let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };
+        return drive::conclude(home, &store, name, &ending);
+    }
     drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let prepared = drive::prepare_sweep(&sweep, home, &mut interrupts).await?;
-        drive::check_content(&record, &prepared.facts)?;
-        drive::session(home, store, &summary.name, &prepared, &mut interrupts).await
+        let prepared =
+            stored::prepare(&record, store.read(), &sweep, home, &mut interrupts).await?;
+        // Model and data are fit: now the failures are forgiven.
+        store_changes(&mut store, &requeued)?;
+        drive::session(home, store, name, &prepared, &mut interrupts).await
     })
 }
 
+/// Queues the failed trials that `retry` covers, in the record, and returns the changes that say so to the store.
+fn requeue(record: &mut SweepRecord, retry: &Retry) -> Result<Vec<Change>, Report> {
+    let mut changes = Vec::new();
+    for trial in record.trials.iter_mut().filter(|trial| retry.covers(&trial.state)) {
+        let (failures, retries) = (BTreeMap::new(), Retries::default());
+        trial.state = trial.state.next(&TrialEvent::Requeued, &failures, &retries)?;
+        trial.failures = failures;
+        changes.push(Change::TrialState { trial: trial.id, state: trial.state.clone() });
+    }
+    Ok(changes)
+}
+
+fn store_changes(store: &mut converge_store::Store, changes: &[Change]) -> Result<(), Report> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Ok(store.apply(changes, converge_scheduler::clock::unix_ms())?)
+}
+
 /// Returns the sweep of this name, or the latest that is not finished, or else the latest.
-fn choose(store: &Store, name: Option<&str>) -> Result<SweepSummary, Report> {
+fn choose(reader: &Reader, name: Option<&str>) -> Result<SweepSummary, Report> {
     if name.is_none() {
         let unfinished = |sweep: &SweepSummary| sweep.trials.ended() < sweep.trials.total();
-        let latest = homes::sweep(store.read(), None)?;
+        let latest = homes::sweep(reader, None)?;
         if !unfinished(&latest)
-            && let Some(other) = store.read().sweeps()?.into_iter().rfind(unfinished)
+            && let Some(other) = reader.sweeps()?.into_iter().rfind(unfinished)
         {
             return Ok(other);
         }
     }
-    homes::sweep(store.read(), name)
+    homes::sweep(reader, name)
 }

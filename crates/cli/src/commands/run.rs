@@ -7,13 +7,14 @@ use converge_scheduler::home::Home;
 use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
 use converge_scheduler::trials::definition;
-use converge_store::{Extension, Store, SweepRecord};
+use converge_store::{Extension, Source, Store, SweepRecord};
 
 use crate::arguments::RunArguments;
+use crate::budget::Spent;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
-use crate::{drive, output, sweep_source};
+use crate::{drive, output, stored, sweep_source};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Report> {
@@ -31,19 +32,32 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
         same_sweep(record, &source)?;
         if let Some(ending) = ended(record) {
             output::talk(&format!("sweep `{}` is finished: nothing left to do\n", record.name));
-            return drive::conclude(&store, &record.name, &ending);
+            return drive::conclude(home, &store, &record.name, &ending);
+        }
+        let spent = Spent::of(source.sweep.budget, home, store.read(), record.id, false)?;
+        if let Some(reason) = spent.exhausted() {
+            adopt(&mut store, record, &source)?;
+            let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };
+            return drive::conclude(home, &store, &record.name, &ending);
         }
     }
     drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let prepared = drive::prepare_sweep(&source.sweep, home, &mut interrupts).await?;
-        match stored {
+        let sweep = &source.sweep;
+        let prepared = match stored {
             Some(record) => {
-                drive::check_content(&record, &prepared.facts)?;
-                adopt(&mut store, &record, &source.sweep)?;
+                let reader = store.read();
+                let prepared =
+                    stored::prepare(&record, reader, sweep, home, &mut interrupts).await?;
+                adopt(&mut store, &record, &source)?;
+                prepared
             }
-            None => drive::create(&mut store, &source, &prepared)?,
-        }
+            None => {
+                let prepared = drive::prepare_sweep(sweep, home, &mut interrupts).await?;
+                drive::create(&mut store, &source, &prepared)?;
+                prepared
+            }
+        };
         drive::session(home, store, &source.sweep.name, &prepared, &mut interrupts).await
     })
 }
@@ -72,9 +86,10 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
     Err(Report::usage(
         format!("there is a sweep `{name}` already, and it is another one:{lines}"),
         format!(
-            "start the new one beside it: converge run {} --name {name}-2\n\
+            "start the new one beside it: converge run {path} --name {name}-2\n\
+             or let the stored one grow by what is new, if its trials stay comparable: converge extend {path}\n\
              or go on with the stored one: converge resume {name}",
-            source.path
+            path = source.path
         ),
     ))
 }
@@ -88,12 +103,27 @@ fn ended(record: &SweepRecord) -> Option<Ending> {
 }
 
 /// Takes over what may change freely: `[run]`, `[budget]`, `[failure]`.
-fn adopt(store: &mut Store, record: &SweepRecord, sweep: &Sweep) -> Result<(), Report> {
-    let text = serde_json::to_string(sweep)?;
-    if text != record.definition {
-        let definition = Some((record.identity.clone(), text));
-        let extension = Extension { definition, ..Extension::default() };
-        store.extend_sweep(record.id, &extension, converge_scheduler::clock::unix_ms())?;
+fn adopt(store: &mut Store, record: &SweepRecord, source: &SweepSource) -> Result<(), Report> {
+    let text = serde_json::to_string(&source.sweep)?;
+    if text == record.definition {
+        return Ok(());
     }
+    if definition(record)?.budget.max_trials != source.sweep.budget.max_trials {
+        output::talk(&format!(
+            "note: `run` adds no trials to a grid that is stored; `converge extend {}` adds those of another \
+             `max_trials`\n",
+            source.path
+        ));
+    }
+    let extension = Extension {
+        definition: Some((record.identity.clone(), text)),
+        source: Some(Source {
+            path: source.path.clone(),
+            text: source.text.clone(),
+            overrides: source.overrides.clone(),
+        }),
+        ..Extension::default()
+    };
+    store.extend_sweep(record.id, &extension, converge_scheduler::clock::unix_ms())?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use converge_store::{Reader, SweepState, SweepSummary};
 use serde_json::json;
 
 use crate::arguments::ReadArguments;
+use crate::budget::Spent;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::{home as homes, output};
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     if arguments.json {
         let sweeps = sweeps
             .iter()
-            .map(|sweep| json_of(&reader, sweep, holder))
+            .map(|sweep| json_of(home, &reader, sweep, holder))
             .collect::<Result<Vec<_>, _>>()?;
         output::json(&json!({ "home": home.root(), "scheduler_pid": holder, "sweeps": sweeps }))?;
         return Ok(ExitCode::Done);
@@ -61,6 +62,9 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     output::data(&table.render(output::width()));
     for sweep in &sweeps {
         running(&reader, sweep)?;
+        if let Some(budget) = spent(home, &reader, sweep, holder)?.text() {
+            output::data(&format!("{} budget: {budget}\n", sweep.name));
+        }
     }
     Ok(ExitCode::Done)
 }
@@ -75,6 +79,15 @@ fn state(sweep: &SweepSummary, holder: Option<u32>) -> &'static str {
         SweepState::Paused if holder.is_some() => "paused",
         SweepState::Running | SweepState::Paused => "killed",
     }
+}
+
+fn spent(
+    home: &Home,
+    reader: &Reader,
+    sweep: &SweepSummary,
+    holder: Option<u32>,
+) -> Result<Spent, Report> {
+    Spent::read(home, reader, sweep.id, holder.is_some())
 }
 
 fn running(reader: &Reader, sweep: &SweepSummary) -> Result<(), Report> {
@@ -99,6 +112,7 @@ fn running(reader: &Reader, sweep: &SweepSummary) -> Result<(), Report> {
 }
 
 fn json_of(
+    home: &Home,
     reader: &Reader,
     sweep: &SweepSummary,
     holder: Option<u32>,
@@ -129,6 +143,7 @@ fn json_of(
         },
         "best": sweep.best,
         "running": running,
+        "budget": spent(home, reader, sweep, holder)?.json(),
         "created_at_ms": sweep.created_at_ms,
         "started_at_ms": sweep.started_at_ms,
         "ended_at_ms": sweep.ended_at_ms,

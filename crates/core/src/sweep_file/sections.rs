@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Node, NodeKind};
 use super::parameters;
 use super::table::Table;
+use crate::budget::Budget;
 use crate::failure::FailureClass;
 use crate::key::{KEYS, Key, nearest};
 use crate::metric;
@@ -13,7 +14,7 @@ use crate::problem::Problem;
 use crate::script::Script;
 use crate::seed::Seed;
 use crate::settings::{ModelSettings, Settings};
-use crate::sweep::{Budget, FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
+use crate::sweep::{FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
 use crate::trial::Retries;
 use crate::value::Value;
 
@@ -274,9 +275,19 @@ fn check_fractions(document: &serde_json::Value, file: &str, problems: &mut Vec<
 
 fn read_budget(node: Node, problems: &mut Vec<Problem>) -> Budget {
     let mut table = Table::new("[budget]", node, problems);
-    let budget = Budget { max_trials: table.integer("max_trials", 1) };
+    let max_trials = table.integer("max_trials", 1);
+    let max_wall = table.take("max_wall").and_then(|node| {
+        let time = match &node.kind {
+            NodeKind::Scalar(Value::Text(text)) => text.parse().ok(),
+            _ => None,
+        };
+        time.or_else(|| {
+            table.expected("max_wall", &node, "a length of time such as \"8h\" or \"90m\"")
+        })
+    });
+    let max_steps = table.integer("max_steps", 1);
     table.finish();
-    budget
+    Budget { max_trials, max_wall, max_steps }
 }
 
 fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {

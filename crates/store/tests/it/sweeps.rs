@@ -1,11 +1,15 @@
 //! Creating and extending sweeps, sessions and workers.
 
+use converge_core::failure::FailureClass;
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Goal;
 use converge_core::trial::{AttemptEnding, TrialState};
-use converge_store::{Change, Extension, SessionError, SweepError, SweepState};
+use converge_store::{Change, Extension, SessionError, Source, SweepError, SweepState};
 
-use crate::home::{Home, dump, ended, facts, new_session, query, queued, sweep, trial};
+use crate::home::{
+    Home, METRIC, checkpointed, dump, ended, facts, failed, new_session, observed, query, queued,
+    sweep, trial,
+};
 
 #[test]
 fn a_sweep_is_read_back_as_it_was_created() {
@@ -78,12 +82,23 @@ fn an_extension_appends_trials_and_facts() {
     added.facts_index = 1;
     let extension = Extension {
         definition: Some(("cd".repeat(32), "{\"more\":true}".into())),
+        source: Some(Source {
+            path: "/home/me/more.toml".into(),
+            text: "# more\n".into(),
+            overrides: vec!["epochs=6".into()],
+        }),
         facts: vec![facts()],
         trials: vec![added, trial("f1", 1)],
     };
+    home.apply(&[Change::SweepState { sweep: home.sweep, state: SweepState::Finished }]);
+    home.store.extend_sweep(home.sweep, &Extension::default(), 4_000).unwrap();
+    assert_eq!(query(&home.path(), "SELECT state FROM sweeps"), ["finished"]);
     home.store.extend_sweep(home.sweep, &extension, 5_000).unwrap();
     let record = home.store.read().sweep(home.sweep).unwrap().unwrap();
     assert_eq!((record.identity, record.definition), ("cd".repeat(32), "{\"more\":true}".into()));
+    assert_eq!(record.state, SweepState::Interrupted);
+    assert_eq!(record.source_path.as_deref(), Some("/home/me/more.toml"));
+    assert_eq!((record.source_text.as_str(), record.overrides.len()), ("# more\n", 1));
     assert_eq!(record.facts, [facts(), facts()]);
     let numbers: Vec<_> = record.trials.iter().map(|trial| trial.number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
@@ -116,6 +131,38 @@ fn sessions_and_workers_follow_each_other() {
     // The first session was closed without ending its worker: it is still to be looked after.
     let open = home.store.read().open_workers().unwrap();
     assert_eq!(open.iter().map(|worker| worker.id.0).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn sessions_and_attempts_add_up_to_what_was_used() {
+    let mut home = Home::new(2);
+    let (sweep, first) = (home.sweep, home.session);
+    let lease = home.lease(TrialId(1), 1, 0);
+    home.apply(&[
+        lease,
+        observed(1, 40, &[(METRIC, 0.5)]),
+        checkpointed(1, 40),
+        observed(1, 60, &[(METRIC, 0.5)]),
+        ended(1, failed(FailureClass::Killed)),
+        queued(TrialId(1)),
+    ]);
+    let lease = home.lease(TrialId(1), 2, 40);
+    home.apply(&[lease, observed(2, 50, &[(METRIC, 0.5)])]);
+    // 60 of the first attempt, 20 of them in vain, and 10 of the second so far.
+    assert_eq!(home.store.read().steps_done(sweep).unwrap(), 70);
+
+    let open = home.store.read().open_sessions().unwrap();
+    assert_eq!((open[0].id, open[0].sweep, open[0].started_at_ms), (first, sweep, 1_001));
+    assert_eq!(open[0].directories, ["workers/1"]);
+    assert_eq!(home.store.read().closed_wall_ms(sweep).unwrap(), 0);
+    home.store.close_session(first, "killed", 3_001).unwrap();
+    // A clock that was set back takes nothing off.
+    let second = home.store.open_session(&new_session(sweep), 9_000).unwrap();
+    home.store.close_session(second, "interrupted", 8_000).unwrap();
+    assert_eq!(home.store.read().closed_wall_ms(sweep).unwrap(), 2_000);
+    assert_eq!(home.store.read().open_sessions().unwrap(), []);
+    let definition = home.store.read().definition(sweep).unwrap();
+    assert_eq!(definition.as_deref(), Some(r#"{"sweep":{"method":"grid"}}"#));
 }
 
 #[test]

@@ -1,0 +1,288 @@
+//! `converge extend`: grow a stored sweep by a changed file.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
+
+use converge_core::extension::{
+    Growth, KnownCase, Present, changes, growth, match_cases, objections,
+};
+use converge_core::fingerprint::{Difference, identity_hash};
+use converge_core::materialise::trials;
+use converge_core::problem::Problem;
+use converge_core::search_space::Configuration;
+use converge_core::sweep::Sweep;
+use converge_core::trial::TrialState;
+use converge_dashboard::terminal::number::count;
+use converge_dashboard::terminal::table::{Align, Table};
+use converge_scheduler::home::Home;
+use converge_scheduler::session::Interrupts;
+use converge_scheduler::{clock, trials::definition};
+use converge_store::{Extension, NewTrial, Reader, Source, SweepRecord};
+
+use crate::arguments::ExtendArguments;
+use crate::budget::quoted;
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::sweep_source::SweepSource;
+use crate::{drive, home as homes, output, sweep_source};
+
+/// Added trials that the text shows.
+const SHOWN: usize = 12;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &ExtendArguments, home: &Home) -> Result<ExitCode, Report> {
+    let (name, file, overrides) = split(arguments);
+    let source = sweep_source::read(Path::new(file), overrides, name)?;
+    let reader = homes::open(home)?;
+    if arguments.dry_run {
+        let record = find(&reader, &source)?;
+        let plan = plan(home, &reader, &record, &source)?;
+        output::data(&plan.text);
+        return Ok(ExitCode::Done);
+    }
+    drop(reader);
+    let _lock = drive::lock(home)?;
+    let mut store = drive::open(home)?;
+    let record = find(store.read(), &source)?;
+    let plan = plan(home, store.read(), &record, &source)?;
+    output::data(&plan.text);
+    if plan.is_nothing {
+        return Ok(ExitCode::Done);
+    }
+    if !arguments.yes && !confirmed()? {
+        output::talk("nothing was changed\n");
+        return Ok(ExitCode::Done);
+    }
+    let added = plan.extension.trials.len();
+    store.extend_sweep(record.id, &plan.extension, clock::unix_ms())?;
+    let noun = if added == 1 { "trial" } else { "trials" };
+    output::talk(&format!(
+        "{} {noun} added; go on with `converge resume {}`\n",
+        count(added as u64),
+        quoted(&record.name)
+    ));
+    Ok(ExitCode::Done)
+}
+
+/// Tells `SWEEP FILE KEY=VALUE...` from `FILE KEY=VALUE...`.
+fn split(arguments: &ExtendArguments) -> (Option<&str>, &str, &[String]) {
+    match arguments.rest.split_first() {
+        Some((file, overrides)) if !file.contains('=') || Path::new(file).is_file() => {
+            (Some(&arguments.first), file, overrides)
+        }
+        _ => (None, &arguments.first, &arguments.rest),
+    }
+}
+
+fn find(reader: &Reader, source: &SweepSource) -> Result<SweepRecord, Report> {
+    let summary = homes::sweep(reader, Some(&source.sweep.name))?;
+    reader
+        .sweep(summary.id)?
+        .ok_or_else(|| Report::usage("there is no sweep yet", "start one with `converge run FILE`"))
+}
+
+/// What the changed file makes of the sweep.
+struct Plan {
+    /// For people.
+    text: String,
+    /// Whether file and sweep are the same.
+    is_nothing: bool,
+    extension: Extension,
+}
+
+fn plan(
+    home: &Home,
+    reader: &Reader,
+    record: &SweepRecord,
+    source: &SweepSource,
+) -> Result<Plan, Report> {
+    let (old, new) = (definition(record)?, &source.sweep);
+    let differences = changes(&old, new);
+    let mut text = difference_text(record, &differences);
+    let distinct: BTreeMap<&str, &Configuration> =
+        record.trials.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
+    let configurations: Vec<&Configuration> = distinct.into_values().collect();
+    refuse(&text, source, &objections(&old, new, &configurations))?;
+    let prepared = drive::runtime()?.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        drive::prepare_sweep(new, home, &mut interrupts).await
+    })?;
+    let known = known_cases(reader, record, &old)?;
+    let places = match_cases(&old, new, &known, &prepared.cases.settings, &prepared.facts)
+        .or_else(|problems| refuse(&text, source, &problems).map(|()| Vec::new()))?;
+    let (planned, _) = trials(new, &prepared.sample, &prepared.cases, &prepared.facts);
+    let present: Vec<Present<'_>> = record
+        .trials
+        .iter()
+        .map(|trial| Present {
+            number: trial.number,
+            fingerprint: &trial.fingerprint,
+            replicate: trial.replicate,
+        })
+        .collect();
+    let Growth { added, left_over } = growth(&present, planned);
+    // Facts that added trials need and the sweep does not have yet, by case.
+    let mut appended: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut facts = Vec::new();
+    let mut new_trials: Vec<NewTrial> = Vec::with_capacity(added.len());
+    for trial in added {
+        let case = trial.case;
+        let index = match places.get(case).copied().flatten() {
+            Some(place) => place as u64,
+            None => *appended.entry(case).or_insert_with(|| {
+                facts.push(prepared.facts[case].clone());
+                (record.facts.len() + facts.len() - 1) as u64
+            }),
+        };
+        new_trials.push(drive::new_trial(new, trial, index));
+    }
+    text += &effect_text(record, &new_trials, &left_over);
+    let is_nothing = differences.is_empty() && new_trials.is_empty();
+    let definition = (identity_hash(new, &prepared.facts), serde_json::to_string(new)?);
+    Ok(Plan {
+        text,
+        is_nothing,
+        extension: Extension {
+            definition: Some(definition),
+            source: Some(Source {
+                path: source.path.clone(),
+                text: source.text.clone(),
+                overrides: source.overrides.clone(),
+            }),
+            facts,
+            trials: new_trials,
+        },
+    })
+}
+
+/// Returns settings and facts of each case that the sweep has, in the order of its facts.
+fn known_cases(
+    reader: &Reader,
+    record: &SweepRecord,
+    old: &Sweep,
+) -> Result<Vec<KnownCase>, Report> {
+    let mut known = Vec::new();
+    for (index, facts) in record.facts.iter().enumerate() {
+        let one = record.trials.iter().find(|trial| trial.facts_index == index as u64);
+        let settings = match one {
+            Some(trial) => reader.settings(trial.id)?,
+            None => None,
+        };
+        let settings = settings.unwrap_or_else(|| old.settings.clone());
+        known.push(KnownCase { settings, facts: facts.clone() });
+    }
+    Ok(known)
+}
+
+fn refuse(differences: &str, source: &SweepSource, problems: &[Problem]) -> Result<(), Report> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    output::data(differences);
+    let name = &source.sweep.name;
+    Err(Report::problems(problems).and(
+        format!(
+            "sweep `{name}` cannot grow by this file: its old and new trials could not be compared"
+        ),
+        format!(
+            "start the changed one beside it: converge run {} --name {name}-2",
+            quoted(&source.path)
+        ),
+    ))
+}
+
+fn difference_text(record: &SweepRecord, differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        return format!("sweep `{}` and this file say the same\n", record.name);
+    }
+    let line = |one: &Difference| {
+        format!("  {}\n    stored: {}\n    now:    {}\n", one.key, one.old, one.new)
+    };
+    let lines: String = differences.iter().map(line).collect();
+    format!("sweep `{}` changes\n{lines}", record.name)
+}
+
+fn effect_text(record: &SweepRecord, added: &[NewTrial], left_over: &[u64]) -> String {
+    let there = record.trials.len();
+    let steps: u64 = added.iter().map(|trial| trial.total_steps).sum();
+    let mut text = match added.len() {
+        0 => "adds no trial\n".to_string(),
+        1 => format!("adds trial {}, {} steps\n", there + 1, count(steps)),
+        more => format!(
+            "adds {} trials, {} to {}, {} steps in all\n",
+            count(more as u64),
+            there + 1,
+            there + more,
+            count(steps)
+        ),
+    };
+    if !added.is_empty() {
+        text += &table(there, added);
+    }
+    text += &format!("keeps {} trials as they are, under their numbers\n", count(there as u64));
+    if !left_over.is_empty() {
+        text += &left_over_text(record, left_over);
+    }
+    text
+}
+
+/// Trials that the file no longer asks for stay: what has run is a result, and what waits still runs.
+fn left_over_text(record: &SweepRecord, left_over: &[u64]) -> String {
+    let states = |open: bool| -> Vec<String> {
+        let of = |state: &TrialState| state.is_final() != open;
+        let chosen = record.trials.iter().filter(|trial| left_over.contains(&trial.number));
+        chosen.filter(|trial| of(&trial.state)).map(|trial| trial.number.to_string()).collect()
+    };
+    let (ended, waiting) = (states(false), states(true));
+    let mut text = format!("{} of them are no longer in the file and stay\n", left_over.len());
+    let listed = |numbers: &[String]| {
+        let more = numbers.len().saturating_sub(SHOWN);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{rest}", numbers[..numbers.len().min(SHOWN)].join(", "))
+    };
+    if !ended.is_empty() {
+        text += &format!("  with their results: trial {}\n", listed(&ended));
+    }
+    if !waiting.is_empty() {
+        text += &format!("  and will still be trained: trial {}\n", listed(&waiting));
+    }
+    text
+}
+
+fn table(there: usize, added: &[NewTrial]) -> String {
+    let names: std::collections::BTreeSet<&str> =
+        added.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
+    let mut columns = vec![("trial", Align::Right)];
+    columns.extend(names.iter().map(|name| (*name, Align::Right)));
+    columns.extend([("replicate", Align::Right), ("steps", Align::Right)]);
+    let mut table = Table::new(columns);
+    for (place, trial) in added.iter().enumerate().take(SHOWN) {
+        let mut row = vec![(there + place + 1).to_string()];
+        let cell =
+            |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
+        row.extend(names.iter().map(cell));
+        row.extend([trial.replicate.to_string(), trial.total_steps.to_string()]);
+        table.push(row);
+    }
+    let mut text = table.render(output::width());
+    if added.len() > SHOWN {
+        text += &format!("... and {} more\n", added.len() - SHOWN);
+    }
+    text
+}
+
+/// Asks, where there is somebody to ask.
+fn confirmed() -> Result<bool, Report> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(Report::usage(
+            "nothing was changed: there is no terminal to ask on",
+            "say --yes to do it, or --dry-run to only look",
+        ));
+    }
+    output::talk("grow the sweep so? [y/N] ");
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
