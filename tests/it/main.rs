@@ -6,18 +6,18 @@
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.
 mod bad_input;
-/// `cancel` and `pause`: with a scheduler and without, and what is left of the trials.
-mod cancel_and_pause;
 /// Budgets are totals for a sweep's life: reached, they stop it, say so, and are raised without losing anything.
 mod budgets;
+/// `cancel` and `pause`: with a scheduler and without, and what is left of the trials.
+mod cancel_and_pause;
 /// What `plan` says of memory, and what `doctor --measure` finds.
 mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
-/// Failures: their classes, what is tried again and how, when too many stop the sweep, and what is kept of them.
-mod failures;
 /// `extend`: a changed file adds trials, old ones stay what they are, and what cannot be compared is refused.
 mod extension;
+/// Failures: their classes, what is tried again and how, when too many stop the sweep, and what is kept of them.
+mod failures;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.

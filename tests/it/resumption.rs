@@ -96,7 +96,7 @@ fn failed_trials_are_queued_again_by_class_and_a_finished_sweep_goes_on() {
 
     // Of the class that was named, and of no other.
     let one = sandbox.converge(&["resume", "--retry", "killed"]).expect_code(3);
-    assert!(one.stderr.contains("1 failed trials queued again (`killed`)"), "{}", one.stderr);
+    assert!(one.stderr.contains("1 trials queued again (`killed`)"), "{}", one.stderr);
     let ended = [
         "1|completed|2",
         "2|completed|1",

@@ -110,7 +110,7 @@ pub(crate) struct ResumeArguments {
     /// Workers at once [default: `[run] workers`]
     #[arg(long)]
     pub(crate) workers: Option<u64>,
-    /// Queue failed trials again: `failed` or `all` for every one, or classes of failure, such as `oom,killed`.
+    /// Queue trials again: `failed`, classes of failure such as `oom,killed`, `cancelled`, or `all`.
     /// Works for a finished sweep too
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     pub(crate) retry: Vec<String>,

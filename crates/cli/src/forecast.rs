@@ -159,12 +159,13 @@ impl<'a> Forecast<'a> {
 
     /// A line for each reason, the numbers of failed trials with it.
     fn skipped(&self) -> String {
-        let (mut completed, mut diverged) = (0, 0);
+        let (mut completed, mut diverged, mut cancelled) = (0, 0, 0);
         let mut failed: BTreeMap<FailureClass, Vec<String>> = BTreeMap::new();
         for line in &self.lines {
             match &line.outlook {
                 Outlook::Skip(Ended::Completed) => completed += 1,
                 Outlook::Skip(Ended::Diverged) => diverged += 1,
+                Outlook::Skip(Ended::Cancelled) => cancelled += 1,
                 Outlook::Skip(Ended::Failed(failure)) => {
                     let times = times(line.trial.failures.get(&failure.class));
                     let named = format!("{} ({times})", line.trial.number);
@@ -174,7 +175,11 @@ impl<'a> Forecast<'a> {
             }
         }
         let mut text = String::new();
-        for (number, why) in [(completed, "completed"), (diverged, "diverged: a result")] {
+        for (number, why) in [
+            (completed, "completed"),
+            (diverged, "diverged: a result"),
+            (cancelled, "cancelled; `--retry cancelled` tries again"),
+        ] {
             if number > 0 {
                 text += &format!("skipped  {} {why}\n", count(number));
             }
@@ -225,25 +230,26 @@ impl Line {
             }
             Outlook::Start if attempts == 0 => "never started".into(),
             Outlook::Start => format!("no checkpoint, attempt {attempts}"),
-            Outlook::Retry { failure, .. } => {
-                let word = failure.class.word();
-                format!("failed: {word}, {}", times(self.trial.failures.get(&failure.class)))
-            }
-            Outlook::Skip(Ended::Completed) => "completed".into(),
-            Outlook::Skip(Ended::Diverged) => "diverged".into(),
-            Outlook::Skip(Ended::Failed(failure)) => {
-                let word = failure.class.word();
-                format!("failed: {word}, {}", times(self.trial.failures.get(&failure.class)))
-            }
+            Outlook::Retry { after, .. } | Outlook::Skip(after) => match after {
+                Ended::Completed => "completed".into(),
+                Ended::Diverged => "diverged".into(),
+                Ended::Cancelled => "cancelled".into(),
+                Ended::Failed(failure) => {
+                    let word = failure.class.word();
+                    format!("failed: {word}, {}", times(self.trial.failures.get(&failure.class)))
+                }
+            },
         }
     }
 
     fn json(&self) -> serde_json::Value {
         let failure = match &self.outlook {
-            Outlook::Retry { failure, .. } | Outlook::Skip(Ended::Failed(failure)) => Some(failure),
+            Outlook::Retry { after: Ended::Failed(failure), .. }
+            | Outlook::Skip(Ended::Failed(failure)) => Some(failure),
             Outlook::Continue { .. }
             | Outlook::Start
-            | Outlook::Skip(Ended::Completed | Ended::Diverged) => None,
+            | Outlook::Retry { .. }
+            | Outlook::Skip(Ended::Completed | Ended::Diverged | Ended::Cancelled) => None,
         };
         let failures: BTreeMap<&str, u64> =
             self.trial.failures.iter().map(|(class, times)| (class.word(), *times)).collect();

@@ -6,14 +6,15 @@ use crate::failure::{Failure, FailureClass};
 use crate::problem::Problem;
 use crate::trial::TrialState;
 
-/// The failed trials that a user wants tried again.
+/// The trials that a user wants tried again: failed ones by class, cancelled ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retry {
     classes: BTreeSet<FailureClass>,
+    cancelled: bool,
 }
 
-/// Words for every failed trial.
-const ALL: [&str; 2] = ["all", "failed"];
+/// Words beside the classes of failure: every failed trial, every cancelled one, and both.
+const WORDS: [&str; 3] = ["failed", "cancelled", "all"];
 
 /// What becomes of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub enum Outlook {
     },
     /// Starts from nothing: never run, or stopped before its first checkpoint.
     Start,
-    /// Had failed, and is queued again because the user says so.
+    /// Had failed or was cancelled, and is queued again because the user says so.
     Retry {
-        /// What it had failed of.
-        failure: Failure,
+        /// How it had ended.
+        after: Ended,
         /// Steps done in its checkpoint; 0 where there is none.
         from_step: u64,
     },
@@ -45,10 +46,12 @@ pub enum Ended {
     Diverged,
     /// Retries used up.
     Failed(Failure),
+    /// Taken out by the user.
+    Cancelled,
 }
 
 impl Retry {
-    /// Reads words: `all` (or the state `failed`), or classes of failure.
+    /// Reads words: classes of failure, `failed` for all of them, `cancelled`, or `all` for both.
     ///
     /// # Errors
     /// A problem for each word that names nothing that can be retried.
@@ -59,7 +62,12 @@ impl Retry {
                 Some(class) => {
                     retry.classes.insert(class);
                 }
-                None if ALL.contains(&word) => retry.classes.extend(FailureClass::ALL),
+                None if WORDS.contains(&word) => {
+                    retry.cancelled |= word != "failed";
+                    if word != "cancelled" {
+                        retry.classes.extend(FailureClass::ALL);
+                    }
+                }
                 None => problems.push(unknown(word)),
             }
         }
@@ -70,6 +78,7 @@ impl Retry {
     pub fn covers(&self, state: &TrialState) -> bool {
         match state {
             TrialState::Failed(failure) => self.classes.contains(&failure.class),
+            TrialState::Cancelled => self.cancelled,
             TrialState::Queued
             | TrialState::Running(_)
             | TrialState::Completed
@@ -79,13 +88,13 @@ impl Retry {
 
     /// Returns whether nothing is to be retried.
     pub fn is_empty(&self) -> bool {
-        self.classes.is_empty()
+        self.classes.is_empty() && !self.cancelled
     }
 }
 
 fn unknown(word: &str) -> Problem {
     let classes = FailureClass::ALL.iter().map(|class| class.word());
-    let known: Vec<_> = ALL.into_iter().chain(classes).collect();
+    let known: Vec<_> = WORDS.into_iter().chain(classes).collect();
     let problem = Problem::new("--retry", format!("`{word}` names no trials that can be retried"));
     problem.hint(match word {
         "diverged" => "diverged is a result: the same steps would diverge again".to_string(),
@@ -96,17 +105,22 @@ fn unknown(word: &str) -> Problem {
 
 /// Returns what becomes of a trial; a running one is taken as stopped now.
 pub fn outlook(state: &TrialState, checkpoint_step: Option<u64>, retry: &Retry) -> Outlook {
-    match state {
-        TrialState::Queued | TrialState::Running(_) => match checkpoint_step {
-            Some(from_step) => Outlook::Continue { from_step },
-            None => Outlook::Start,
-        },
-        TrialState::Completed => Outlook::Skip(Ended::Completed),
-        TrialState::Diverged => Outlook::Skip(Ended::Diverged),
-        TrialState::Failed(failure) if retry.covers(state) => {
-            Outlook::Retry { failure: failure.clone(), from_step: checkpoint_step.unwrap_or(0) }
+    let ended = match state {
+        TrialState::Queued | TrialState::Running(_) => {
+            return match checkpoint_step {
+                Some(from_step) => Outlook::Continue { from_step },
+                None => Outlook::Start,
+            };
         }
-        TrialState::Failed(failure) => Outlook::Skip(Ended::Failed(failure.clone())),
+        TrialState::Completed => Ended::Completed,
+        TrialState::Diverged => Ended::Diverged,
+        TrialState::Failed(failure) => Ended::Failed(failure.clone()),
+        TrialState::Cancelled => Ended::Cancelled,
+    };
+    if retry.covers(state) {
+        Outlook::Retry { after: ended, from_step: checkpoint_step.unwrap_or(0) }
+    } else {
+        Outlook::Skip(ended)
     }
 }
 
@@ -155,6 +169,9 @@ mod tests {
         assert_eq!(word(&failed(FailureClass::Oom), None), ("retry", Some(0)));
         assert_eq!(word(&failed(FailureClass::Oom), Some(9)), ("retry", Some(9)));
         assert_eq!(word(&failed(FailureClass::Panic), None), ("skip", None));
+        assert_eq!(word(&TrialState::Cancelled, None), ("skip", None));
+        let all = Retry::parse(["all"]).unwrap();
+        assert_eq!(outlook(&TrialState::Cancelled, None, &all).word(), "retry");
     }
 
     #[test]
@@ -163,6 +180,7 @@ mod tests {
             let retry = Retry::parse([all]).unwrap();
             assert!(FailureClass::ALL.iter().all(|class| retry.covers(&failed(*class))), "{all}");
             assert!(!retry.covers(&TrialState::Diverged));
+            assert_eq!(retry.covers(&TrialState::Cancelled), all == "all");
         }
         let some = Retry::parse(["oom", " killed"]).unwrap();
         let covered: Vec<_> =

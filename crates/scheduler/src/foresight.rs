@@ -38,7 +38,8 @@ pub fn foresee(
 ) -> Result<Foresight, RecoveryError> {
     let options = Options {
         workers: 0,
-        retries: sweep.failure.retries.clone(),
+        sweep: record.id,
+        failure: sweep.failure.clone(),
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,

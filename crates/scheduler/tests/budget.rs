@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use converge_core::budget::{Allowance, Budget, Usage};
 use converge_core::failure::{Failure, FailureClass};
-use converge_core::ids::{AttemptId, TrialId, WorkerId};
+use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
-use converge_core::trial::{AttemptEnding, Retries, TrialState};
+use converge_core::sweep::FailurePolicy;
+use converge_core::trial::{AttemptEnding, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up, Work};
 use converge_scheduler::reactor::{
@@ -26,6 +27,7 @@ fn trial(number: u64) -> Trial {
         state: TrialState::Queued,
         attempts: 0,
         failures: BTreeMap::new(),
+        accumulation_factor: 1,
         resume_point: None,
         work: Work::Scripted {
             script: Script::default(),
@@ -55,7 +57,8 @@ impl Stage {
     fn new(budget: Budget, used: Usage) -> Self {
         let options = Options {
             workers: 1,
-            retries: Retries::default(),
+            sweep: SweepId(1),
+            failure: FailurePolicy::default(),
             next_attempt: AttemptId(1),
             home: "/home".into(),
             checkpoint_seconds: 60.0,

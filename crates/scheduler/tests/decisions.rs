@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use converge_core::budget::Allowance;
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
@@ -63,6 +64,7 @@ impl World {
             home: "/home".into(),
             checkpoint_seconds: 60.0,
             gradient_checkpointing: false,
+            allowance: Allowance::default(),
         };
         let reactor = Reactor::new(options, trials);
         let (seqs, changes, actions) = (BTreeMap::new(), Vec::new(), Vec::new());

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     let requeued = requeue(&mut record, &retry)?;
     if !retry.is_empty() {
         let words = arguments.retry.join(",");
-        output::talk(&format!("{} failed trials queued again (`{words}`)\n", requeued.len()));
+        output::talk(&format!("{} trials queued again (`{words}`)\n", requeued.len()));
     }
     if record.trials.iter().all(|trial| trial.state.is_final()) {
         output::talk(&format!("sweep `{name}` is finished: nothing left to do\n"));
