@@ -51,10 +51,16 @@ pub(crate) enum Command {
     Status(ReadArguments),
     /// Ask the running sweep to checkpoint and stop
     Stop,
-    /// Have the workers of the running sweep checkpoint and leave, so that CPU, GPU and memory are free; the scheduler
-    /// stays, and `converge resume` goes on
+    /// Free CPU, GPU and memory for a while: workers checkpoint and leave, the scheduler stays
+    ///
+    /// A scheduler is `running`, `pausing` (its workers save their checkpoints) or `paused` (it has no workers, and
+    /// starts none); `converge status` shows which. `converge resume` in any terminal lets a paused sweep go on in its
+    /// own process. `converge stop` and Ctrl-C end it from each of these states.
     Pause,
-    /// Take trials out of a sweep: those that wait are not run, those that run are stopped and not gone on with
+    /// Take trials out of a sweep: those that wait are not run, those that run are stopped
+    ///
+    /// A cancelled trial is no failure and is ranked nowhere; its checkpoint is deleted, its curve stays. A trial that
+    /// ends before it can be stopped keeps its result. Works while a scheduler runs, and without one.
     Cancel(CancelArguments),
     /// Rank configurations by the mean over their replicates
     Best(BestArguments),

@@ -27,6 +27,13 @@ pub fn collect(home: &Home, of: Unexplained, peak_memory_bytes: Option<u64>) -> 
     Change::Evidence { attempt: of.attempt, evidence, peak_memory_bytes }
 }
 
+/// Returns whether the last that a worker wrote to stderr is that it could get no more memory: Rust says so and aborts.
+pub fn says_out_of_memory(worker_directory: &Path) -> bool {
+    let end = tail(&worker_directory.join("stderr.log"));
+    let said = |line: &&str| line.starts_with("memory allocation of ") && line.contains(" failed");
+    end.lines().rev().take(5).any(|line| said(&line))
+}
+
 /// Returns the last lines of a file.
 fn tail(path: &Path) -> String {
     let read = || {
@@ -92,6 +99,18 @@ mod tests {
         let kept = last_lines(&long.as_bytes()[1..], true);
         assert_eq!(kept.chars().count(), LINE_CHARACTERS + 2);
         assert!(kept.ends_with("ä…\n"));
+    }
+
+    #[test]
+    fn an_allocation_that_failed_is_known_by_its_last_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let says = |words: &str| {
+            std::fs::write(directory.path().join("stderr.log"), words).unwrap();
+            says_out_of_memory(directory.path())
+        };
+        assert!(says("INFO attempt 1\nmemory allocation of 67108864 bytes failed\n"));
+        assert!(!says("INFO attempt 1\nthread panicked\n"));
+        assert!(!says(""));
     }
 
     #[test]

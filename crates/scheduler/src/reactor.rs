@@ -98,8 +98,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// By the kernel, because memory ran out.
-    OutOfMemory,
+    /// By this signal, because memory ran out: the kernel took the process, or it could get no more.
+    OutOfMemory(i32),
     /// Before this scheduler could watch it.
     Unknown,
 }

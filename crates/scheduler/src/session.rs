@@ -30,6 +30,8 @@ use crate::{clock, evidence};
 const TICK: Duration = Duration::from_millis(500);
 /// The signal that the kernel's killer uses as well.
 const SIGKILL: i32 = nix::libc::SIGKILL;
+/// The signal by which a process ends itself, for one when it can get no more memory.
+const SIGABRT: i32 = nix::libc::SIGABRT;
 /// How long workers may take to leave after an error of the scheduler's own.
 const LEAVE: Duration = Duration::from_secs(10);
 
@@ -326,11 +328,14 @@ impl Session {
         }
         // A process that is gone has written all that it ever will, and that has just been read.
         for (worker, mut exit) in gone {
-            let member = self.members.remove(&worker);
-            if let (Exit::Signal(SIGKILL), Some(member)) = (&exit, member)
-                && self.oom_killer.took_one(member.oom_kills)
-            {
-                exit = Exit::OutOfMemory;
+            let Some(member) = self.members.remove(&worker) else { continue };
+            let out_of_memory = match exit {
+                Exit::Signal(SIGKILL) => self.oom_killer.took_one(member.oom_kills),
+                Exit::Signal(SIGABRT) => evidence::says_out_of_memory(member.mailbox.directory()),
+                _ => false,
+            };
+            if let (true, Exit::Signal(signal)) = (out_of_memory, &exit) {
+                exit = Exit::OutOfMemory(*signal);
             }
             events.push(Event::Exited { worker, exit });
         }

@@ -234,9 +234,12 @@ fn other_failures_do_not_divide_a_step() {
 
 #[test]
 fn a_worker_killed_by_the_kernel_for_memory_is_told_from_one_killed_by_hand() {
-    for (exit, class) in
-        [(Exit::OutOfMemory, FailureClass::Oom), (Exit::Signal(9), FailureClass::Killed)]
-    {
+    for (exit, class) in [
+        (Exit::OutOfMemory(9), FailureClass::Oom),
+        (Exit::OutOfMemory(6), FailureClass::Oom),
+        (Exit::Signal(9), FailureClass::Killed),
+        (Exit::Signal(6), FailureClass::Killed),
+    ] {
         let mut world = World::new(1, 1, FailurePolicy::default());
         let (worker, attempt) = world.holder(1).unwrap();
         let decisions = world.happen(Event::Exited { worker, exit });

@@ -80,7 +80,7 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     text += "\nattempts\n";
     text += &attempts(&detail.attempts);
     text += &divisions(detail);
-    text += &evidence(&detail.attempts);
+    text += &exits(&detail.attempts);
     text += "\nmetrics\n";
     let right = |header| (header, Align::Right);
     let mut table =
@@ -103,6 +103,7 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
         let chosen = trial.configuration.contains_key(key.short_name());
         Some(if chosen { "  (parameter)" } else { "" })
     });
+    text += &evidence(&detail.attempts);
     text
 }
 
@@ -157,14 +158,19 @@ fn divisions(detail: &TrialDetail) -> String {
     changed.map(line).collect()
 }
 
-/// Shows what attempts left that went wrong: their exits, and the logs of the last of them.
+/// Says how the workers of attempts ended that went wrong.
+fn exits(attempts: &[AttemptRecord]) -> String {
+    let wrong = attempts.iter().filter(|attempt| attempt.evidence.is_some());
+    let line = |attempt: &AttemptRecord| {
+        let exit = attempt.worker_exit.as_ref()?;
+        Some(format!("attempt {}: its worker ended with {exit}\n", attempt.number))
+    };
+    wrong.filter_map(line).collect()
+}
+
+/// Shows the ends of the logs of the last attempt that went wrong.
 fn evidence(attempts: &[AttemptRecord]) -> String {
     let mut text = String::new();
-    for attempt in attempts.iter().filter(|attempt| attempt.evidence.is_some()) {
-        if let Some(exit) = &attempt.worker_exit {
-            text += &format!("attempt {}: its worker ended with {exit}\n", attempt.number);
-        }
-    }
     let last =
         attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.evidence.as_ref()?)));
     let Some((attempt, left)) = last else { return text };

@@ -4,7 +4,8 @@ use super::document::{Node, NodeKind, parse_bare};
 use crate::key::Key;
 use crate::problem::Problem;
 
-const SECTIONS: [&str; 7] = ["sweep", "parameters", "train", "model", "data", "run", "budget"];
+const SECTIONS: [&str; 8] =
+    ["sweep", "parameters", "train", "model", "data", "run", "budget", "failure"];
 
 /// Applies one override: `epochs=5` fixes a setting, `learning_rate=1e-5,2e-5` makes it a parameter with
 /// these values, `run.workers=2` sets a key of any other section.

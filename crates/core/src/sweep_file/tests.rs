@@ -130,7 +130,10 @@ fn overrides_fix_a_setting_or_make_it_a_parameter() {
     );
     let overrides =
         ["learning_rate=1e-4", "dropout=0.1,0.2", "epochs=5", "run.workers=2", "data.train=b.tsv"];
-    let sweep = read(&text, "s.toml", &overrides.map(String::from)).unwrap();
+    let mut overrides = overrides.map(String::from).to_vec();
+    overrides.extend(["failure.timeout=10m", "failure.max_consecutive=none"].map(String::from));
+    let sweep = read(&text, "s.toml", &overrides).unwrap();
+    assert_eq!((sweep.failure.timeout_seconds, sweep.failure.max_consecutive), (600, None));
     let names: Vec<_> = sweep.parameters.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["batch_size", "dropout"]);
     assert_eq!(sweep.settings.train.learning_rate, 1e-4);

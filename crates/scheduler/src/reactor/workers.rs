@@ -122,7 +122,7 @@ impl Reactor {
             return AttemptEnding::Abandoned;
         }
         let class = match exit {
-            Exit::OutOfMemory => FailureClass::Oom,
+            Exit::OutOfMemory(_) => FailureClass::Oom,
             Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => FailureClass::Killed,
         };
         let message = format!("the worker ended without a word: {}", exit.text());
@@ -138,7 +138,8 @@ impl Exit {
             Self::Signal(9) => {
                 "signal 9 (SIGKILL: by hand, or by the kernel when memory ran out)".into()
             }
-            Self::OutOfMemory => "signal 9 (SIGKILL by the kernel: memory ran out)".into(),
+            Self::OutOfMemory(9) => "signal 9 (SIGKILL by the kernel: memory ran out)".into(),
+            Self::OutOfMemory(signal) => format!("signal {signal} (it could get no more memory)"),
             Self::Signal(signal) => format!("signal {signal}"),
             Self::Unknown => "unknown".into(),
         }
