@@ -7,7 +7,7 @@ use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, cases, trials};
 use converge_core::sampler::{Sample, sample};
 use converge_core::sweep::{RunSettings, Sweep};
-use converge_core::trial::TrialState;
+use converge_core::trial::TrialKind;
 use converge_dashboard::terminal::number::bytes;
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
@@ -63,12 +63,67 @@ pub(crate) async fn prepare_sweep(
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
+    let chosen = choose_device(sweep, home)?;
+    let sample = sample(sweep);
+    let cases = cases(sweep, &sample);
+    let facts = prepare_cases(sweep, &cases, &chosen, home, interrupts).await?;
+    Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
+}
+
+/// Has the model and data of those trials checked that a stored sweep has left: what they need is stored with them,
+/// so nothing is drawn again for the others.
+pub(crate) async fn prepare_rest(
+    store: &Store,
+    record: &SweepRecord,
+    sweep: &Sweep,
+    home: &Home,
+    interrupts: &mut Interrupts,
+) -> Result<Prepared, Report> {
+    let chosen = choose_device(sweep, home)?;
+    // By their place among the stored facts.
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut cases = Cases { settings: Vec::new(), of_configuration: Vec::new() };
+    for trial in &record.open_trials {
+        let case = match places.get(&trial.facts_index) {
+            Some(case) => *case,
+            None => {
+                let stored = store.read().settings(trial.id)?;
+                cases
+                    .settings
+                    .push(stored.unwrap_or_else(|| sweep.settings_of(&trial.configuration)));
+                places.insert(trial.facts_index, cases.settings.len() - 1);
+                cases.settings.len() - 1
+            }
+        };
+        cases.of_configuration.push(case);
+    }
+    let facts = prepare_cases(sweep, &cases, &chosen, home, interrupts).await?;
+    let stored = |index: u64| record.facts.get(usize::try_from(index).ok()?);
+    let pairs =
+        places.iter().filter_map(|(index, case)| Some((stored(*index)?, facts.get(*case)?)));
+    check_content(&record.name, pairs)?;
+    let configurations = record.open_trials.iter().map(|trial| trial.configuration.clone());
+    let kind = record.open_trials.first().map_or(TrialKind::Grid, |trial| trial.kind);
+    let sample = Sample { configurations: configurations.collect(), skipped: 0, kind };
+    Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
+}
+
+fn choose_device(sweep: &Sweep, home: &Home) -> Result<Chosen, Report> {
     let chosen = device::resolve(&sweep.run)?.with_kernel_caches(home)?;
     for warning in &chosen.warnings {
         output::talk(&format!("warning: {warning}\n"));
     }
-    let sample = sample(sweep);
-    let cases = cases(sweep, &sample);
+    Ok(chosen)
+}
+
+/// Has a worker of its own look at the cases, and returns what it found.
+async fn prepare_cases(
+    sweep: &Sweep,
+    cases: &Cases,
+    chosen: &Chosen,
+    home: &Home,
+    interrupts: &mut Interrupts,
+) -> Result<Vec<Facts>, Report> {
     // Tokenisation may use the whole machine: nothing trains yet.
     let command = WorkerCommand {
         program: chosen.program.clone(),
@@ -78,15 +133,13 @@ pub(crate) async fn prepare_sweep(
     let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
     let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
     let interrupted = interrupts.next();
-    let facts =
-        prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
-            .await
-            .map_err(|error| match error {
-                PreparationError::Refused(problems) => Report::problems(&problems),
-                PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
-                other => Report::error(&other),
-            })?;
-    Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
+    prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
+        .await
+        .map_err(|error| match error {
+            PreparationError::Refused(problems) => Report::problems(&problems),
+            PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
+            other => Report::error(&other),
+        })
 }
 
 /// Takes the home for this process.
@@ -163,10 +216,13 @@ pub(crate) fn create(
     Ok(())
 }
 
-/// Returns an error where the content of model or data is no longer what the sweep was made with.
-pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(), Report> {
+/// Returns an error where the content of model or data, in pairs of then and now, is not what the sweep was made with.
+fn check_content<'a>(
+    name: &str,
+    facts: impl Iterator<Item = (&'a Facts, &'a Facts)>,
+) -> Result<(), Report> {
     let mut changed: Vec<String> = Vec::new();
-    for (old, new) in record.facts.iter().zip(facts) {
+    for (old, new) in facts {
         for (role, hash) in &old.content_hashes {
             let now = new.content_hashes.get(role);
             if now != Some(hash) && !changed.contains(role) {
@@ -178,9 +234,8 @@ pub(crate) fn check_content(record: &SweepRecord, facts: &[Facts]) -> Result<(),
         return Ok(());
     }
     let message = format!(
-        "the content of {} is not what sweep `{}` was started with",
-        changed.join(", "),
-        record.name
+        "the content of {} is not what sweep `{name}` was started with",
+        changed.join(", ")
     );
     Err(Report::usage(
         message,
@@ -206,8 +261,7 @@ pub(crate) async fn session(
 ) -> Result<ExitCode, Report> {
     let record = record(&store, name)?;
     let sweep = definition(&record)?;
-    let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
-    let plan = capacity::worker_plan(home, &sweep, prepared, open);
+    let plan = capacity::worker_plan(home, &sweep, prepared, record.open_trials.len() as u64);
     announce(&record, &sweep, &plan, &prepared.chosen.device);
     if let Some(most) = capacity::too_much_memory(&sweep, prepared) {
         output::talk(&format!(
@@ -217,12 +271,7 @@ pub(crate) async fn session(
             capacity::LESS_MEMORY
         ));
     }
-    let configurations: BTreeMap<u64, String> = record
-        .trials
-        .iter()
-        .map(|trial| (trial.number, output::configuration(&trial.configuration)))
-        .collect();
-    let mut display = Display::new(record.objective.clone(), configurations);
+    let mut display = Display::new(&record);
     let update = &mut |update: &Update<'_>| display.update(update);
     let ended = carry_out(home, store, &record, prepared, &plan, interrupts, update).await;
     display.finish();
@@ -243,16 +292,15 @@ pub(crate) async fn carry_out(
     let sweep = definition(record)?;
     let mut housekeeping =
         Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
-    for trial in
-        record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some())
-    {
-        let changes = housekeeping.clean_up(home, &store, trial.number);
+    for number in store.read().checkpointed_final_trials(record.id)? {
+        let changes = housekeeping.clean_up(home, &store, number);
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
     }
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
             retries: sweep.failure.retries.clone(),
+            failed: record.counts.failed,
             next_attempt: record.next_attempt_id,
             home: home.root().display().to_string(),
             checkpoint_seconds: sweep.run.checkpoint_seconds,
@@ -295,8 +343,7 @@ pub(crate) async fn carry_out(
 
 /// The first line of `run`: what runs where, and why so many.
 fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str) {
-    let total = record.trials.len();
-    let ended = record.trials.iter().filter(|trial| trial.state.is_final()).count();
+    let (total, ended) = (record.counts.total(), record.counts.ended());
     let workers = if plan.workers == 1 { "1 worker" } else { &format!("{} workers", plan.workers) };
     let threads = if plan.threads == 1 { "1 thread" } else { &format!("{} threads", plan.threads) };
     let done = if ended == 0 { String::new() } else { format!(", {ended} of them done") };
@@ -310,11 +357,8 @@ fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str
 pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<ExitCode, Report> {
     let reader = store.read();
     let summary = crate::home::sweep(reader, Some(name))?;
-    let trials = reader.trials(summary.id)?;
-    if trials
-        .iter()
-        .any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged))
-    {
+    let trials = &summary.trials;
+    if trials.completed + trials.diverged > 0 {
         output::data(&commands::best::text(reader, &summary, None, 5)?);
     }
     match ending {
@@ -327,11 +371,11 @@ pub(crate) fn conclude(store: &Store, name: &str, ending: &Ending) -> Result<Exi
             Ok(ExitCode::FailedTrials)
         }
         Ending::Interrupted { at_once, reason } => {
-            let left = trials.iter().filter(|trial| !trial.state.is_final()).count();
+            let left = trials.total() - trials.ended();
             let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
             output::talk(&format!(
                 "{why}: {left} of {} trials left; go on with `converge resume {name}`\n",
-                trials.len()
+                trials.total()
             ));
             Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
         }

@@ -181,6 +181,8 @@ pub struct Reactor {
     queued: BTreeSet<TrialId>,
     /// Trials that are not final.
     open: u64,
+    /// Trials that had failed before this reactor began.
+    failed_before: u64,
     workers: BTreeMap<WorkerId, Worker>,
     next_attempt: AttemptId,
     retries: Retries,
@@ -201,6 +203,8 @@ pub struct Options {
     pub workers: u64,
     /// Retries by class of failure.
     pub retries: Retries,
+    /// Trials that had failed for good before; they are not among the reactor's.
+    pub failed: u64,
     /// First attempt id that was never used.
     pub next_attempt: AttemptId,
     /// The home; absolute. The database holds paths relative to it, workers are given absolute ones.
@@ -212,7 +216,7 @@ pub struct Options {
 }
 
 impl Reactor {
-    /// Starts with the trials as they are stored and no worker.
+    /// Starts with the trials that are not final, as they are stored, and no worker.
     pub fn new(options: Options, trials: impl IntoIterator<Item = (TrialId, Trial)>) -> Self {
         let trials: BTreeMap<TrialId, Trial> = trials.into_iter().collect();
         let waits = |(_, trial): &(&TrialId, &Trial)| trial.state == TrialState::Queued;
@@ -220,6 +224,7 @@ impl Reactor {
             queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
             open: trials.values().filter(|trial| !trial.state.is_final()).count() as u64,
             trials,
+            failed_before: options.failed,
             workers: BTreeMap::new(),
             next_attempt: options.next_attempt,
             retries: options.retries,
@@ -371,7 +376,7 @@ impl Reactor {
             Mode::Running if self.open == 0 => {
                 let failed =
                     self.trials.values().filter(|trial| trial.state.word() == "failed").count();
-                Ending::Finished { failed: failed as u64 }
+                Ending::Finished { failed: self.failed_before + failed as u64 }
             }
             Mode::Running | Mode::Recovering | Mode::Done => return,
         };

@@ -74,6 +74,7 @@ fn recover_sweep(
     let options = Options {
         workers: 0,
         retries: sweep.failure.retries.clone(),
+        failed: record.counts.failed,
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,

@@ -38,7 +38,7 @@ pub fn definition(record: &SweepRecord) -> Result<Sweep, LoadError> {
         .map_err(|source| LoadError::Definition { name: record.name.clone(), source })
 }
 
-/// Returns the trials of a sweep as they stand.
+/// Returns the trials of a sweep that are not final, as they stand.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -48,15 +48,10 @@ pub fn load(
     reader: &Reader,
 ) -> Result<Vec<(TrialId, Trial)>, LoadError> {
     let scripted = sweep.run.device == SCRIPTED;
-    let mut trials = Vec::with_capacity(record.trials.len());
-    for stored in &record.trials {
-        let settings = match &stored.state {
-            // A final trial is never leased again.
-            state if state.is_final() => sweep.settings.clone(),
-            _ => reader
-                .settings(stored.id)?
-                .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
-        };
+    let mut trials = Vec::with_capacity(record.open_trials.len());
+    for stored in &record.open_trials {
+        let settings =
+            reader.settings(stored.id)?.unwrap_or_else(|| sweep.settings_of(&stored.configuration));
         let objective = sweep.objective.clone();
         let facts =
             usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));

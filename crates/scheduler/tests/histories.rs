@@ -203,6 +203,7 @@ impl World {
         let options = Options {
             workers: 3,
             retries: definition.failure.retries.clone(),
+            failed: record.counts.failed,
             next_attempt: record.next_attempt_id,
             home: HOME.into(),
             checkpoint_seconds: 60.0,

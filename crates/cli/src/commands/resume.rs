@@ -33,8 +33,7 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     }
     drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let prepared = drive::prepare_sweep(&sweep, home, &mut interrupts).await?;
-        drive::check_content(&record, &prepared.facts)?;
+        let prepared = drive::prepare_rest(&store, &record, &sweep, home, &mut interrupts).await?;
         drive::session(home, store, &summary.name, &prepared, &mut interrupts).await
     })
 }

@@ -2,7 +2,6 @@
 
 use converge_core::fingerprint::{Difference, differences, identity};
 use converge_core::sweep::{Sweep, Workers};
-use converge_core::trial::TrialState;
 use converge_scheduler::home::Home;
 use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
@@ -36,14 +35,20 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     }
     drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let prepared = drive::prepare_sweep(&source.sweep, home, &mut interrupts).await?;
-        match stored {
+        let prepared = match stored {
             Some(record) => {
-                drive::check_content(&record, &prepared.facts)?;
-                adopt(&mut store, &record, &source.sweep)?;
+                let sweep = &source.sweep;
+                let prepared =
+                    drive::prepare_rest(&store, &record, sweep, home, &mut interrupts).await?;
+                adopt(&mut store, &record, sweep)?;
+                prepared
             }
-            None => drive::create(&mut store, &source, &prepared)?,
-        }
+            None => {
+                let prepared = drive::prepare_sweep(&source.sweep, home, &mut interrupts).await?;
+                drive::create(&mut store, &source, &prepared)?;
+                prepared
+            }
+        };
         drive::session(home, store, &source.sweep.name, &prepared, &mut interrupts).await
     })
 }
@@ -81,10 +86,7 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
 
 /// Returns how the sweep ended, if nothing is left to do.
 fn ended(record: &SweepRecord) -> Option<Ending> {
-    let all = record.trials.iter().all(|trial| trial.state.is_final());
-    let failed =
-        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
-    all.then_some(Ending::Finished { failed: failed as u64 })
+    record.open_trials.is_empty().then_some(Ending::Finished { failed: record.counts.failed })
 }
 
 /// Takes over what may change freely: `[run]`, `[budget]`, `[failure]`.
