@@ -164,8 +164,63 @@ CREATE TABLE trials (
 -- Counts by state, without reading the trials themselves.
 CREATE INDEX trials_by_state ON trials (sweep, state);
 
--- What best_configuration reads, likewise.
-CREATE INDEX trials_ranked ON trials (sweep, fingerprint, state, objective_value, number);
+-- Trials with a checkpoint to go on from; a finished one has it until it is cleaned up.
+CREATE INDEX trials_with_checkpoint ON trials (sweep) WHERE resume_step IS NOT NULL;
+
+-- Trials with best weights on disk: a few, of however many.
+CREATE INDEX trials_with_weights ON trials (sweep) WHERE best_weights_step IS NOT NULL;
+
+-- How many of a sweep's trials are in each state: kept by the two triggers, so that nobody has to count them.
+CREATE TABLE trial_counts (
+    -- Of which sweep.
+    sweep INTEGER NOT NULL REFERENCES sweeps (id),
+    -- As trials.state.
+    state TEXT NOT NULL,
+    -- How many.
+    trials INTEGER NOT NULL CHECK (trials >= 0),
+    -- Sum of their total_steps.
+    steps INTEGER NOT NULL CHECK (steps >= 0),
+    PRIMARY KEY (sweep, state)
+) STRICT, WITHOUT ROWID;
+
+-- A new trial is counted,
+CREATE TRIGGER trials_counted AFTER INSERT ON trials
+BEGIN
+    INSERT INTO trial_counts (sweep, state, trials, steps)
+    VALUES (NEW.sweep, NEW.state, 1, NEW.total_steps)
+    ON CONFLICT (sweep, state) DO UPDATE
+    SET trials = trials + 1, steps = steps + excluded.steps;
+END;
+
+-- and counted elsewhere when its state changes.
+CREATE TRIGGER trials_recounted AFTER UPDATE OF state ON trials
+WHEN NEW.state <> OLD.state
+BEGIN
+    UPDATE trial_counts SET trials = trials - 1, steps = steps - OLD.total_steps
+    WHERE sweep = OLD.sweep AND state = OLD.state;
+    INSERT INTO trial_counts (sweep, state, trials, steps)
+    VALUES (NEW.sweep, NEW.state, 1, NEW.total_steps)
+    ON CONFLICT (sweep, state) DO UPDATE
+    SET trials = trials + 1, steps = steps + excluded.steps;
+END;
+
+-- Configurations with a completed or diverged trial, in their order (core::ranking): `best` reads the first of them.
+CREATE TABLE configurations (
+    -- TrialId of its first replicate, ended or not: what it is called by.
+    trial INTEGER PRIMARY KEY REFERENCES trials (id),
+    -- Its sweep.
+    sweep INTEGER NOT NULL REFERENCES sweeps (id),
+    -- Lowest number among its completed and diverged trials; breaks ties.
+    first_trial INTEGER NOT NULL CHECK (first_trial >= 1),
+    -- Mean objective of its completed trials; NULL where one of them has none.
+    mean REAL,
+    -- The mean, turned round for a goal of maximize so that less is better; NULL also where a trial diverged: last.
+    cost REAL,
+    CHECK (cost IS NULL OR mean IS NOT NULL)
+) STRICT;
+
+-- The order: those with a cost by it, the others behind them.
+CREATE INDEX configurations_ranked ON configurations (sweep, cost, first_trial);
 
 -- One process life of a trial. Its id is the fence: an attempt that has ended takes no more rows.
 CREATE TABLE attempts (
@@ -319,89 +374,84 @@ JOIN metrics ON metrics.id = observations.metric;
 
 -- For people: the best configuration of each sweep, by the mean over its completed replicates. One that also
 -- diverged comes after those that did not; one with an objective that is not a number is left out; ties go to the
--- lower trial number. best_trial, best_step and best_weights_directory are those of its best replicate.
+-- lower trial number. best_trial, best_step and best_weights_directory are those of its best replicate. A `+` keeps SQLite from an index
+-- that it takes for better than that of the fingerprint.
 CREATE VIEW best_configuration AS
-WITH configurations AS (
-    SELECT
-        sweep,
-        fingerprint,
-        avg(objective_value) AS mean,
-        min(objective_value) AS min,
-        max(objective_value) AS max,
-        count(*) FILTER (WHERE state = 'completed') AS replicates,
-        count(*) FILTER (WHERE state = 'diverged') AS diverged_replicates,
-        min(number) AS first_trial
-    FROM trials
-    WHERE state IN ('completed', 'diverged')
-    GROUP BY sweep, fingerprint
-    HAVING replicates > 0 AND replicates = count(objective_value) AND mean IS NOT NULL
-),
-ranked AS (
-    SELECT
-        configurations.*,
-        row_number() OVER (
-            PARTITION BY configurations.sweep
-            ORDER BY
-                diverged_replicates > 0,
-                CASE sweeps.objective_goal WHEN 'maximize' THEN -mean ELSE mean END,
-                first_trial
-        ) AS place
-    FROM configurations
-    JOIN sweeps ON sweeps.id = configurations.sweep
-),
-replicates AS (
-    SELECT
-        trials.sweep,
-        trials.fingerprint,
-        trials.number,
-        trials.configuration,
-        trials.objective_step,
-        trials.best_weights_directory,
-        row_number() OVER (
-            PARTITION BY trials.sweep, trials.fingerprint
-            ORDER BY
-                CASE sweeps.objective_goal
-                    WHEN 'maximize' THEN -trials.objective_value
-                    ELSE trials.objective_value
-                END,
-                trials.number
-        ) AS place
-    FROM trials
-    JOIN sweeps ON sweeps.id = trials.sweep
-    WHERE trials.state = 'completed'
-)
 SELECT
     sweeps.name AS sweep,
     best.configuration AS configuration,
-    ranked.fingerprint AS fingerprint,
+    best.fingerprint AS fingerprint,
     sweeps.objective_metric AS objective,
     sweeps.objective_goal AS goal,
-    ranked.mean AS mean,
-    ranked.min AS min,
-    ranked.max AS max,
-    ranked.replicates AS replicates,
-    ranked.diverged_replicates AS diverged_replicates,
+    configurations.mean AS mean,
+    (
+        SELECT min(trials.objective_value) FROM trials
+        WHERE trials.sweep = best.sweep AND trials.fingerprint = best.fingerprint
+    ) AS min,
+    (
+        SELECT max(trials.objective_value) FROM trials
+        WHERE trials.sweep = best.sweep AND trials.fingerprint = best.fingerprint
+    ) AS max,
+    (
+        SELECT count(*) FROM trials
+        WHERE trials.sweep = best.sweep
+            AND trials.fingerprint = best.fingerprint
+            AND +trials.state = 'completed'
+    ) AS replicates,
+    (
+        SELECT count(*) FROM trials
+        WHERE trials.sweep = best.sweep
+            AND trials.fingerprint = best.fingerprint
+            AND +trials.state = 'diverged'
+    ) AS diverged_replicates,
     (
         SELECT json_group_array(number)
         FROM (
             SELECT trials.number AS number
             FROM trials
-            WHERE trials.sweep = ranked.sweep
-                AND trials.fingerprint = ranked.fingerprint
-                AND trials.state = 'completed'
-            ORDER BY trials.number
+            WHERE trials.sweep = best.sweep
+                AND trials.fingerprint = best.fingerprint
+                AND +trials.state = 'completed'
+            ORDER BY +trials.number
         )
     ) AS trials,
     best.number AS best_trial,
     best.objective_step AS best_step,
     best.best_weights_directory AS best_weights_directory
-FROM ranked
-JOIN sweeps ON sweeps.id = ranked.sweep
-JOIN replicates AS best
-    ON best.sweep = ranked.sweep
-    AND best.fingerprint = ranked.fingerprint
-    AND best.place = 1
-WHERE ranked.place = 1;
+FROM sweeps
+JOIN configurations ON configurations.trial = coalesce(
+    (
+        SELECT ranked.trial FROM configurations AS ranked
+        WHERE ranked.sweep = sweeps.id AND ranked.cost IS NOT NULL
+        ORDER BY ranked.cost, ranked.first_trial
+        LIMIT 1
+    ),
+    (
+        SELECT unsound.trial
+        FROM configurations AS unsound
+        JOIN sweeps AS own ON own.id = unsound.sweep
+        WHERE unsound.sweep = sweeps.id AND unsound.cost IS NULL AND unsound.mean IS NOT NULL
+        ORDER BY
+            CASE own.objective_goal WHEN 'maximize' THEN -unsound.mean ELSE unsound.mean END,
+            unsound.first_trial
+        LIMIT 1
+    )
+)
+JOIN trials AS best ON best.id = (
+    SELECT replicate.id
+    FROM trials AS named
+    JOIN sweeps AS own ON own.id = named.sweep
+    JOIN trials AS replicate
+        ON replicate.sweep = named.sweep AND replicate.fingerprint = named.fingerprint
+    WHERE named.id = configurations.trial AND +replicate.state = 'completed'
+    ORDER BY
+        CASE own.objective_goal
+            WHEN 'maximize' THEN -replicate.objective_value
+            ELSE replicate.objective_value
+        END,
+        replicate.number
+    LIMIT 1
+);
 
 -- For people: a row per trial, a column per parameter. Here without any; the store adds them.
 CREATE VIEW trials_wide AS

@@ -12,6 +12,7 @@ use converge_dashboard::view::progress::{
 };
 use converge_scheduler::reactor::{Notice, Reactor, WorkerState};
 use converge_scheduler::session::Update;
+use converge_store::{SweepRecord, TrialCounts, TrialRecord};
 
 use crate::output;
 
@@ -22,17 +23,34 @@ const REDRAW: Duration = Duration::from_millis(100);
 pub(crate) struct Display {
     shown: ProgressDisplay,
     objective: Objective,
-    /// By trial number.
+    /// Of the trials that were not final, by number.
     configurations: BTreeMap<u64, String>,
+    /// What earlier sessions did.
+    before: Before,
     started: Instant,
     drawn: Option<Instant>,
     last: Option<SweepProgress>,
     ended: Vec<EndedTrial>,
 }
 
+/// What had ended before this session.
+struct Before {
+    trials: TrialCounts,
+    /// Of completed trials; one that ended early does not count.
+    steps: u64,
+    best: Option<BestTrial>,
+}
+
 impl Display {
-    /// Starts a display on stderr.
-    pub(crate) fn new(objective: Objective, configurations: BTreeMap<u64, String>) -> Self {
+    /// Starts a display on stderr, for a session that goes on from what is stored.
+    pub(crate) fn new(record: &SweepRecord) -> Self {
+        let of_trial =
+            |trial: &TrialRecord| (trial.number, output::configuration(&trial.configuration));
+        let best = record.best.as_ref().map(|best| BestTrial {
+            number: best.number,
+            value: best.value,
+            configuration: output::configuration(&best.configuration),
+        });
         let style = output::stderr_style();
         let shown = if std::io::stderr().is_terminal() {
             ProgressDisplay::on_terminal(style)
@@ -41,8 +59,9 @@ impl Display {
         };
         Self {
             shown,
-            objective,
-            configurations,
+            objective: record.objective.clone(),
+            configurations: record.open_trials.iter().map(of_trial).collect(),
+            before: Before { trials: record.counts, steps: record.completed_steps, best },
             started: Instant::now(),
             drawn: None,
             last: None,
@@ -131,15 +150,15 @@ impl Display {
     fn fold(&self, reactor: &Reactor) -> SweepProgress {
         let mut progress = SweepProgress {
             objective: self.objective.metric.clone(),
-            trials_total: 0,
-            completed: 0,
-            diverged: 0,
-            failed: 0,
-            cancelled: 0,
+            trials_total: self.before.trials.ended(),
+            completed: self.before.trials.completed,
+            diverged: self.before.trials.diverged,
+            failed: self.before.trials.failed,
+            cancelled: self.before.trials.cancelled,
             running: Vec::new(),
-            steps_done: 0,
-            steps_total: 0,
-            best: None,
+            steps_done: self.before.steps,
+            steps_total: self.before.steps,
+            best: self.before.best.clone(),
             elapsed_seconds: self.started.elapsed().as_secs_f64(),
         };
         let configuration =

@@ -1,14 +1,11 @@
 //! What `run` and `resume` share: prepare, create or take up a sweep, run a session, tell the result.
 
-use std::collections::BTreeMap;
-
 use converge_core::budget::Allowance;
 use converge_core::facts::Facts;
 use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, PlannedTrial, cases, trials};
 use converge_core::sampler::{Sample, sample};
 use converge_core::sweep::{RunSettings, Sweep};
-use converge_core::trial::TrialState;
 use converge_dashboard::terminal::number::bytes;
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
@@ -212,8 +209,7 @@ pub(crate) async fn session(
 ) -> Result<ExitCode, Report> {
     let record = record(&store, name)?;
     let sweep = definition(&record)?;
-    let open = record.trials.iter().filter(|trial| !trial.state.is_final()).count() as u64;
-    let plan = capacity::worker_plan(home, &sweep, prepared, open);
+    let plan = capacity::worker_plan(home, &sweep, prepared, record.open_trials.len() as u64);
     announce(&record, &sweep, &plan, &prepared.chosen.device);
     if let Some(most) = capacity::too_much_memory(&sweep, prepared) {
         output::talk(&format!(
@@ -223,12 +219,7 @@ pub(crate) async fn session(
             capacity::LESS_MEMORY
         ));
     }
-    let configurations: BTreeMap<u64, String> = record
-        .trials
-        .iter()
-        .map(|trial| (trial.number, output::configuration(&trial.configuration)))
-        .collect();
-    let mut display = Display::new(record.objective.clone(), configurations);
+    let mut display = Display::new(&record);
     let update = &mut |update: &Update<'_>| display.update(update);
     let ended = carry_out(home, store, &record, prepared, &plan, interrupts, update).await;
     display.finish();
@@ -249,10 +240,8 @@ pub(crate) async fn carry_out(
     let sweep = definition(record)?;
     let mut housekeeping =
         Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
-    for trial in
-        record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some())
-    {
-        let changes = housekeeping.clean_up(home, &store, trial.number);
+    for number in store.read().checkpointed_final_trials(record.id)? {
+        let changes = housekeeping.clean_up(home, &store, number);
         store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
     }
     let used = usage::usage(home, store.read(), record.id, false)?;
@@ -261,6 +250,7 @@ pub(crate) async fn carry_out(
             workers: plan.workers,
             sweep: record.id,
             failure: sweep.failure.clone(),
+            failed: record.counts.failed,
             next_attempt: record.next_attempt_id,
             home: home.root().display().to_string(),
             checkpoint_seconds: sweep.run.checkpoint_seconds,
@@ -307,8 +297,7 @@ pub(crate) async fn carry_out(
 
 /// The first line of `run`: what runs where, and why so many.
 fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str) {
-    let total = record.trials.len();
-    let ended = record.trials.iter().filter(|trial| trial.state.is_final()).count();
+    let (total, ended) = (record.counts.total(), record.counts.ended());
     let workers = if plan.workers == 1 { "1 worker" } else { &format!("{} workers", plan.workers) };
     let threads = if plan.threads == 1 { "1 thread" } else { &format!("{} threads", plan.threads) };
     let done = if ended == 0 { String::new() } else { format!(", {ended} of them done") };
@@ -327,14 +316,11 @@ pub(crate) fn conclude(
 ) -> Result<ExitCode, Report> {
     let reader = store.read();
     let summary = crate::home::sweep(reader, Some(name))?;
-    let trials = reader.trials(summary.id)?;
-    if trials
-        .iter()
-        .any(|trial| matches!(trial.state, TrialState::Completed | TrialState::Diverged))
-    {
+    let trials = &summary.trials;
+    if trials.completed + trials.diverged > 0 {
         output::data(&commands::best::text(reader, &summary, None, 5)?);
     }
-    let cancelled = trials.iter().filter(|trial| trial.state == TrialState::Cancelled).count();
+    let cancelled = trials.cancelled;
     if cancelled > 0 {
         let noun = if cancelled == 1 { "trial was" } else { "trials were" };
         output::talk(&format!("{cancelled} {noun} cancelled\n"));
@@ -349,13 +335,13 @@ pub(crate) fn conclude(
             Ok(ExitCode::FailedTrials)
         }
         Ending::Interrupted { at_once, reason } => {
-            let left = trials.iter().filter(|trial| !trial.state.is_final()).count();
+            let left = trials.total() - trials.ended();
             let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
             let on = match budget::raise(home, reader, summary.id)? {
                 Some(command) => format!("raise it to go on: `{command}`"),
                 None => format!("go on with `converge resume {name}`"),
             };
-            output::talk(&format!("{why}: {left} of {} trials left; {on}\n", trials.len()));
+            output::talk(&format!("{why}: {left} of {} trials left; {on}\n", trials.total()));
             Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
         }
     }

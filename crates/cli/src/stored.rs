@@ -30,7 +30,7 @@ pub(crate) async fn prepare(
     let mut settings: Vec<Settings> = Vec::new();
     let (mut configurations, mut of_configuration) = (Vec::new(), Vec::new());
     let mut kind = TrialKind::Grid;
-    for trial in record.trials.iter().filter(|trial| !trial.state.is_final()) {
+    for trial in &record.open_trials {
         let place = match places.get(&trial.facts_index) {
             Some(place) => *place,
             None => {

@@ -54,11 +54,20 @@ pub fn rank(trials: &[Scored], objective: &Objective) -> Vec<Ranked> {
     ranked
 }
 
+/// Returns the mean of the replicates of a configuration, given in the order of their trials; none where there is
+/// none, or where infinities cancel out.
+///
+/// The order and the plain sum are part of the rule: whoever keeps a mean has to come to the same bits.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    (!mean.is_nan()).then_some(mean)
+}
+
 fn summarise(members: &[&Scored]) -> Ranked {
     let values: Vec<f64> =
         members.iter().filter_map(|trial| trial.value).filter(|value| !value.is_nan()).collect();
     let diverged = (members.len() - values.len()) as u64;
-    let whole = !values.is_empty() && diverged == 0;
+    let mean = if diverged == 0 { mean(&values) } else { None };
     let fold = |start: f64, pick: fn(f64, f64) -> f64| values.iter().copied().fold(start, pick);
     let mut trials: Vec<u64> = members.iter().map(|trial| trial.trial).collect();
     trials.sort_unstable();
@@ -66,8 +75,8 @@ fn summarise(members: &[&Scored]) -> Ranked {
         rank: 0,
         configuration: members[0].configuration.clone(),
         trials,
-        mean: whole.then(|| values.iter().sum::<f64>() / values.len() as f64),
-        range: whole.then(|| (fold(f64::INFINITY, f64::min), fold(f64::NEG_INFINITY, f64::max))),
+        mean,
+        range: mean.map(|_| (fold(f64::INFINITY, f64::min), fold(f64::NEG_INFINITY, f64::max))),
         diverged,
     }
 }
@@ -127,6 +136,21 @@ mod tests {
         ];
         let expected = [(1, vec![2]), (1, vec![4]), (3, vec![5]), (4, vec![1]), (5, vec![3])];
         assert_eq!(places(&trials, Goal::Maximize), expected);
+    }
+
+    #[test]
+    fn infinities_that_cancel_out_are_no_mean() {
+        assert_eq!(mean(&[]), None);
+        assert_eq!(mean(&[f64::INFINITY, f64::NEG_INFINITY]), None);
+        assert_eq!(mean(&[f64::INFINITY, 1.0]), Some(f64::INFINITY));
+        let trials = [
+            scored(1, "a", Some(f64::INFINITY)),
+            scored(2, "a", Some(f64::NEG_INFINITY)),
+            scored(3, "b", Some(0.5)),
+        ];
+        for goal in [Goal::Maximize, Goal::Minimize] {
+            assert_eq!(places(&trials, goal), [(1, vec![3]), (2, vec![1, 2])]);
+        }
     }
 
     #[test]

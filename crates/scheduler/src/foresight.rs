@@ -36,10 +36,13 @@ pub fn foresee(
     record: &SweepRecord,
     sweep: &Sweep,
 ) -> Result<Foresight, RecoveryError> {
+    // Final trials as well: what is skipped is told too.
+    let record = &SweepRecord { open_trials: reader.trials(record.id)?, ..record.clone() };
     let options = Options {
         workers: 0,
         sweep: record.id,
         failure: sweep.failure.clone(),
+        failed: 0,
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Objective;
-use converge_core::trial::TrialState;
 use converge_store::{Change, QueryError, Store};
 
 use crate::home::Home;
@@ -46,12 +45,12 @@ impl Housekeeping {
     ) -> Result<Self, QueryError> {
         let kept = store
             .read()
-            .trials(sweep)?
+            .kept_weights(sweep)?
             .into_iter()
-            .filter(|trial| trial.state == TrialState::Completed)
-            .filter_map(|trial| {
-                let weights = trial.best_weights?;
-                Some(Kept { trial: trial.id, value: weights.value, directory: weights.directory })
+            .map(|kept| Kept {
+                trial: kept.trial,
+                value: kept.weights.value,
+                directory: kept.weights.directory,
             })
             .collect();
         Ok(Self { sweep, objective, keep_best, kept })

@@ -270,6 +270,8 @@ pub struct Options {
     pub sweep: SweepId,
     /// What is done about failures.
     pub failure: FailurePolicy,
+    /// Trials that had failed for good before, and are not among the reactor's.
+    pub failed: u64,
     /// First attempt id that was never used.
     pub next_attempt: AttemptId,
     /// The home; absolute. The database holds paths relative to it, workers are given absolute ones.
@@ -283,14 +285,15 @@ pub struct Options {
 }
 
 impl Reactor {
-    /// Starts with the trials as they are stored and no worker.
+    /// Starts with the trials that are not final, as they are stored, and no worker.
     pub fn new(options: Options, trials: impl IntoIterator<Item = (TrialId, Trial)>) -> Self {
         let trials: BTreeMap<TrialId, Trial> = trials.into_iter().collect();
         let waits = |(_, trial): &(&TrialId, &Trial)| trial.state == TrialState::Queued;
         Self {
             queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
             open: trials.values().filter(|trial| !trial.state.is_final()).count() as u64,
-            failed: trials.values().filter(|trial| is_failed(trial)).count() as u64,
+            failed: options.failed
+                + trials.values().filter(|trial| is_failed(trial)).count() as u64,
             failed_in_a_row: 0,
             unwanted: BTreeSet::new(),
             pending: Vec::new(),

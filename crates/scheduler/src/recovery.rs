@@ -76,6 +76,7 @@ fn recover_sweep(
         workers: 0,
         sweep: record.id,
         failure: sweep.failure.clone(),
+        failed: record.counts.failed,
         next_attempt: record.next_attempt_id,
         home: home.root().display().to_string(),
         checkpoint_seconds: sweep.run.checkpoint_seconds,

@@ -39,7 +39,7 @@ pub fn definition(record: &SweepRecord) -> Result<Sweep, LoadError> {
         .map_err(|source| LoadError::Definition { name: record.name.clone(), source })
 }
 
-/// Returns the trials of a sweep as they stand.
+/// Returns the trials of a sweep that are not final, as they stand.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -49,10 +49,10 @@ pub fn load(
     reader: &Reader,
 ) -> Result<Vec<(TrialId, Trial)>, LoadError> {
     let scripted = sweep.run.device == SCRIPTED;
-    let mut trials = Vec::with_capacity(record.trials.len());
-    for stored in &record.trials {
+    let mut trials = Vec::with_capacity(record.open_trials.len());
+    for stored in &record.open_trials {
         let settings = match &stored.state {
-            // A final trial is never leased again.
+            // A final trial, where somebody asks for it, is never leased again.
             state if state.is_final() => sweep.settings.clone(),
             _ => reader
                 .settings(stored.id)?

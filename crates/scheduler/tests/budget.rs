@@ -59,6 +59,7 @@ impl Stage {
             workers: 1,
             sweep: SweepId(1),
             failure: FailurePolicy::default(),
+            failed: 0,
             next_attempt: AttemptId(1),
             home: "/home".into(),
             checkpoint_seconds: 60.0,

@@ -60,6 +60,7 @@ impl World {
             workers,
             sweep: SweepId(1),
             failure,
+            failed: 0,
             next_attempt: AttemptId(1),
             home: "/home".into(),
             checkpoint_seconds: 60.0,

@@ -205,6 +205,7 @@ impl World {
             workers: 3,
             sweep,
             failure: definition.failure.clone(),
+            failed: record.counts.failed,
             next_attempt: record.next_attempt_id,
             home: HOME.into(),
             checkpoint_seconds: 60.0,

@@ -11,7 +11,9 @@
 //!
 //! Nothing is deleted. An attempt that is resumed from an earlier step keeps its rows, and `until_step` says up to
 //! where they count. Extremes of each metric (`trial_metrics`) are kept as observations come, and computed anew
-//! when a lease cuts something off, so that ranking reads no curve.
+//! when a lease cuts something off, so that ranking reads no curve. The order of configurations (`configurations`) is
+//! kept as trials end, and triggers count trials by state (`trial_counts`): what a home with a hundred thousand
+//! finished trials is asked most, best few and counts, reads no list of trials either.
 //!
 //! Three views are for people with pandas or DuckDB, and stay as they are: `curves`, `best_configuration` and
 //! `trials_wide`.
@@ -71,6 +73,7 @@
 
 mod apply;
 mod change;
+mod configuration;
 mod connection;
 mod database_error;
 mod migrate;
@@ -89,10 +92,10 @@ pub use change::{BestWeights, Change, Evidence, ResumePoint};
 pub use database_error::DatabaseError;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
 pub use reader::health::sqlite_version;
-pub use reader::leavings::Leavings;
+pub use reader::leavings::{KeptWeights, Leavings};
 pub use reader::ranking::RankedTrial;
 pub use reader::summary::{SweepSummary, TrialCounts};
-pub use reader::sweep::{OpenAttemptRecord, SweepRecord, WorkerRecord};
+pub use reader::sweep::{BestTrial, OpenAttemptRecord, SweepRecord, WorkerRecord};
 pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };

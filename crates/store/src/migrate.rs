@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::Progress;
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
-use crate::{connection, wide};
+use crate::{configuration, connection, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
-pub(crate) const MIGRATIONS: [&str; 3] = [
+pub(crate) const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
     include_str!("../../../migrations/0002_observations.sql"),
     include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
+    include_str!("../../../migrations/0004_configurations.sql"),
 ];
 
 /// The version this program reads and writes.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The version from which on there is a table of configurations.
+const CONFIGURATIONS: i64 = 4;
 
 /// Marks a file as converge's: "Cnvg".
 pub(crate) const APPLICATION_ID: i64 = 0x436e_7667;
@@ -75,6 +79,9 @@ fn migrate_with(
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", target)?;
+    if target >= CONFIGURATIONS {
+        configuration::fill(&transaction)?;
+    }
     wide::recreate(&transaction)?;
     transaction.commit()
 }
@@ -111,8 +118,10 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use converge_core::objective::Goal;
+
     use super::*;
-    use crate::home::{Home, dump, query};
+    use crate::home::{Home, dump, query, sweep, trial};
     use crate::store::Store;
 
     /// The next version, as a test imagines it.
@@ -147,6 +156,38 @@ mod tests {
         assert_eq!(query(&copy, "PRAGMA user_version"), version(0));
         drop(Store::create_or_open(&copy).unwrap());
         assert!(!home.directory.path().join(format!("sweeps.db.v{VERSION}.part")).exists());
+    }
+
+    #[test]
+    fn configurations_and_counts_of_an_older_database_are_those_that_a_writer_would_have_kept() {
+        for seed in 0..8 {
+            let goal = if seed % 2 == 0 { Goal::Maximize } else { Goal::Minimize };
+            let names = (0..9).map(|name| trial(&format!("f{}", name % 5), name / 5));
+            let mut home = Home::of(&sweep("first", goal, names.collect()));
+            home.end_at_random(9, seed, |_| {});
+            let path = home.directory.path().join("older.db");
+            let older = usize::try_from(CONFIGURATIONS - 1).unwrap();
+            {
+                connection::create_private(&path).unwrap();
+                let mut connection = connection::open_writer(&path).unwrap();
+                migrate_with(&mut connection, &path, &MIGRATIONS[..older]).unwrap();
+                let attach = format!("ATTACH '{}' AS newer", home.path().display());
+                connection.execute_batch(&attach).unwrap();
+                for table in ["sweeps", "trials"] {
+                    let copy = format!("INSERT INTO {table} SELECT * FROM newer.{table}");
+                    connection.execute_batch(&copy).unwrap();
+                }
+            }
+            drop(Store::create_or_open(&path).unwrap());
+            for question in [
+                "SELECT * FROM configurations ORDER BY trial",
+                "SELECT * FROM trial_counts WHERE trials > 0 ORDER BY sweep, state",
+            ] {
+                let kept = query(&home.path(), question);
+                assert!(!kept.is_empty(), "seed {seed}: {question}");
+                assert_eq!(query(&path, question), kept, "seed {seed}: {question}");
+            }
+        }
     }
 
     #[test]

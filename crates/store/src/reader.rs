@@ -1,6 +1,8 @@
 //! Reading a home's database: beside its writer, or where nothing may be written at all.
 
 pub(crate) mod curve;
+#[cfg(test)]
+mod effort;
 pub(crate) mod health;
 pub(crate) mod leavings;
 pub(crate) mod ranking;

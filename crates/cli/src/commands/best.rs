@@ -8,7 +8,7 @@ use converge_core::ranking::{Ranked, Scored, rank};
 use converge_dashboard::terminal::number::of_metric;
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
-use converge_store::{Reader, SweepSummary};
+use converge_store::{RankedTrial, Reader, SweepSummary};
 use serde_json::json;
 
 use crate::arguments::BestArguments;
@@ -22,8 +22,7 @@ pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Re
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
     if arguments.json {
         let objective = objective(&reader, &summary, arguments.metric.as_deref())?;
-        let mut ranked = ranking(&reader, &summary, &objective)?;
-        ranked.truncate(arguments.top);
+        let Ranking { ranked, .. } = ranking(&reader, &summary, &objective, arguments.top)?;
         output::json(&json!({
             "sweep": summary.name,
             "objective": objective,
@@ -35,14 +34,40 @@ pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Re
     Ok(ExitCode::Done)
 }
 
-/// Returns the ranking of a sweep by an objective.
+/// The best configurations of a sweep.
+pub(crate) struct Ranking {
+    /// Best first.
+    pub(crate) ranked: Vec<Ranked>,
+    /// Those that were not asked for.
+    more: u64,
+}
+
+/// Returns the first `top` configurations of a sweep by an objective.
+///
+/// By the sweep's own only those are read, by any other all trials.
 pub(crate) fn ranking(
     reader: &Reader,
     summary: &SweepSummary,
     objective: &Objective,
-) -> Result<Vec<Ranked>, Report> {
-    let trials: Vec<Scored> = reader
-        .ranking(summary.id, objective)?
+    top: usize,
+) -> Result<Ranking, Report> {
+    if *objective == summary.objective {
+        let ranked = rank(&scored(reader.best_ranking(summary.id, objective, top)?), objective);
+        let more = if ranked.len() < top {
+            0
+        } else {
+            reader.ranked_configurations(summary.id)?.saturating_sub(ranked.len() as u64)
+        };
+        return Ok(Ranking { ranked, more });
+    }
+    let mut ranked = rank(&scored(reader.ranking(summary.id, objective)?), objective);
+    let more = ranked.len().saturating_sub(top) as u64;
+    ranked.truncate(top);
+    Ok(Ranking { ranked, more })
+}
+
+fn scored(trials: Vec<RankedTrial>) -> Vec<Scored> {
+    trials
         .into_iter()
         .map(|trial| Scored {
             trial: trial.number,
@@ -50,8 +75,7 @@ pub(crate) fn ranking(
             configuration: trial.configuration,
             value: trial.objective.filter(|_| !trial.diverged).map(|objective| objective.value),
         })
-        .collect();
-    Ok(rank(&trials, objective))
+        .collect()
 }
 
 /// Returns the sweep's objective, or one for another metric of it.
@@ -87,7 +111,7 @@ pub(crate) fn text(
     top: usize,
 ) -> Result<String, Report> {
     let objective = objective(reader, summary, metric)?;
-    let ranked = ranking(reader, summary, &objective)?;
+    let Ranking { ranked, more } = ranking(reader, summary, &objective, top)?;
     let trials = &summary.trials;
     let goal = match objective.goal {
         Goal::Maximize => "largest",
@@ -98,7 +122,7 @@ pub(crate) fn text(
         At::Last => "at each trial's last evaluation",
     };
     let mut text = format!("sweep `{}`, {goal} {} {at}\n", summary.name, objective.metric);
-    if ranked.is_empty() {
+    if ranked.is_empty() && more == 0 {
         return Ok(text + "no trial has completed yet\n");
     }
     let replicated = ranked.iter().any(|ranked| ranked.trials.len() > 1);
@@ -110,7 +134,7 @@ pub(crate) fn text(
     columns.push(("trial", Align::Right));
     columns.extend(varied.iter().map(|name| (name.as_str(), Align::Right)));
     let mut table = Table::new(columns);
-    for ranked in ranked.iter().take(top) {
+    for ranked in &ranked {
         let value = |value: f64| of_metric(&objective.metric, value);
         let mut row = vec![ranked.rank.to_string(), ranked.mean.map_or("diverged".into(), value)];
         if replicated {
@@ -127,12 +151,9 @@ pub(crate) fn text(
         table.push(row);
     }
     text += &table.render(output::width());
-    if ranked.len() > top {
-        text += &format!(
-            "... and {} more: `converge best --top {}`\n",
-            ranked.len() - top,
-            ranked.len()
-        );
+    if more > 0 {
+        let all = ranked.len() as u64 + more;
+        text += &format!("... and {more} more: `converge best --top {all}`\n");
     }
     text += &majority_line(reader, summary, &objective)?;
     if trials.ended() < trials.total() {
@@ -153,9 +174,9 @@ fn majority_line(
     if objective.metric != "validation/accuracy" {
         return Ok(String::new());
     }
-    let record = reader.sweep(summary.id)?;
-    let facts = record.as_ref().and_then(|record| record.facts.first()?.validation.as_ref());
-    Ok(facts.map_or(String::new(), |validation| {
+    let facts = reader.facts(summary.id)?;
+    let validation = facts.first().and_then(|facts| facts.validation.as_ref());
+    Ok(validation.map_or(String::new(), |validation| {
         format!(
             "always answering the largest class: {} ({} validation examples)\n",
             of_metric("validation/accuracy", validation.majority_share()),

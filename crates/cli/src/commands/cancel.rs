@@ -55,8 +55,8 @@ fn choose(
         if text.contains(['=', '<', '>']) {
             conditions.push(Condition::parse(text, &parameters)?);
         } else {
-            let ranking = best::ranking(reader, summary, &summary.objective)?;
-            let named = selector::numbers(text, summary.trials.total(), &ranking)?;
+            let ranking = best::ranking(reader, summary, &summary.objective, 1)?;
+            let named = selector::numbers(text, summary.trials.total(), &ranking.ranked)?;
             numbers.get_or_insert_with(BTreeSet::new).extend(named);
         }
     }

@@ -1,8 +1,10 @@
 //! `converge curve`: a metric of one or more trials, as a plot in the terminal.
 
+use std::collections::BTreeSet;
+
 use converge_dashboard::terminal::plot::{Curve, PlotSettings, Scale, plot};
 use converge_scheduler::home::Home;
-use converge_store::Point;
+use converge_store::{Point, TrialDetail};
 use serde_json::json;
 
 use crate::arguments::CurveArguments;
@@ -20,8 +22,8 @@ const HEIGHT: usize = 18;
 pub(crate) fn run(arguments: &CurveArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
-    let ranking = best::ranking(&reader, &summary, &summary.objective)?;
-    let numbers = selector::numbers(&arguments.trials, summary.trials.total(), &ranking)?;
+    let ranking = best::ranking(&reader, &summary, &summary.objective, 1)?;
+    let numbers = selector::numbers(&arguments.trials, summary.trials.total(), &ranking.ranked)?;
     let known = reader.sweep_metrics(summary.id)?;
     if !known.contains(&arguments.metric) {
         let near = converge_core::key::nearest(&arguments.metric, known.iter().map(String::as_str));
@@ -33,9 +35,9 @@ pub(crate) fn run(arguments: &CurveArguments, home: &Home) -> Result<ExitCode, R
             hint,
         ));
     }
-    let trials = reader.trials(summary.id)?;
     let mut curves: Vec<(String, u64, Vec<Point>)> = Vec::new();
-    for trial in trials.iter().filter(|trial| numbers.contains(&trial.number)) {
+    for number in numbers.into_iter().collect::<BTreeSet<u64>>() {
+        let Some(TrialDetail { trial, .. }) = reader.trial(summary.id, number)? else { continue };
         let name =
             format!("trial {}: {}", trial.number, output::configuration(&trial.configuration));
         curves.push((name, trial.number, reader.curve(trial.id, &arguments.metric)?));

@@ -18,7 +18,7 @@ use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
 use converge_scheduler::{clock, trials::definition};
-use converge_store::{Extension, NewTrial, Reader, Source, SweepRecord};
+use converge_store::{Extension, NewTrial, Reader, Source, SweepRecord, TrialRecord};
 
 use crate::arguments::ExtendArguments;
 use crate::budget::quoted;
@@ -100,20 +100,20 @@ fn plan(
     let (old, new) = (definition(record)?, &source.sweep);
     let differences = changes(&old, new);
     let mut text = difference_text(record, &differences);
+    let stored = reader.trials(record.id)?;
     let distinct: BTreeMap<&str, &Configuration> =
-        record.trials.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
+        stored.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
     let configurations: Vec<&Configuration> = distinct.into_values().collect();
     refuse(&text, source, &objections(&old, new, &configurations))?;
     let prepared = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
         drive::prepare_sweep(new, home, &mut interrupts).await
     })?;
-    let known = known_cases(reader, record, &old)?;
+    let known = known_cases(reader, record, &stored, &old)?;
     let places = match_cases(&old, new, &known, &prepared.cases.settings, &prepared.facts)
         .or_else(|problems| refuse(&text, source, &problems).map(|()| Vec::new()))?;
     let (planned, _) = trials(new, &prepared.sample, &prepared.cases, &prepared.facts);
-    let present: Vec<Present<'_>> = record
-        .trials
+    let present: Vec<Present<'_>> = stored
         .iter()
         .map(|trial| Present {
             number: trial.number,
@@ -137,7 +137,7 @@ fn plan(
         };
         new_trials.push(drive::new_trial(new, trial, index));
     }
-    text += &effect_text(record, &new_trials, &left_over);
+    text += &effect_text(&stored, &new_trials, &left_over);
     let is_nothing = differences.is_empty() && new_trials.is_empty();
     let definition = (identity_hash(new, &prepared.facts), serde_json::to_string(new)?);
     Ok(Plan {
@@ -160,11 +160,12 @@ fn plan(
 fn known_cases(
     reader: &Reader,
     record: &SweepRecord,
+    stored: &[TrialRecord],
     old: &Sweep,
 ) -> Result<Vec<KnownCase>, Report> {
     let mut known = Vec::new();
     for (index, facts) in record.facts.iter().enumerate() {
-        let one = record.trials.iter().find(|trial| trial.facts_index == index as u64);
+        let one = stored.iter().find(|trial| trial.facts_index == index as u64);
         let settings = match one {
             Some(trial) => reader.settings(trial.id)?,
             None => None,
@@ -203,8 +204,8 @@ fn difference_text(record: &SweepRecord, differences: &[Difference]) -> String {
     format!("sweep `{}` changes\n{lines}", record.name)
 }
 
-fn effect_text(record: &SweepRecord, added: &[NewTrial], left_over: &[u64]) -> String {
-    let there = record.trials.len();
+fn effect_text(stored: &[TrialRecord], added: &[NewTrial], left_over: &[u64]) -> String {
+    let there = stored.len();
     let steps: u64 = added.iter().map(|trial| trial.total_steps).sum();
     let mut text = match added.len() {
         0 => "adds no trial\n".to_string(),
@@ -222,16 +223,16 @@ fn effect_text(record: &SweepRecord, added: &[NewTrial], left_over: &[u64]) -> S
     }
     text += &format!("keeps {} trials as they are, under their numbers\n", count(there as u64));
     if !left_over.is_empty() {
-        text += &left_over_text(record, left_over);
+        text += &left_over_text(stored, left_over);
     }
     text
 }
 
 /// Trials that the file no longer asks for stay: what has run is a result, and what waits still runs.
-fn left_over_text(record: &SweepRecord, left_over: &[u64]) -> String {
+fn left_over_text(stored: &[TrialRecord], left_over: &[u64]) -> String {
     let states = |open: bool| -> Vec<String> {
         let of = |state: &TrialState| state.is_final() != open;
-        let chosen = record.trials.iter().filter(|trial| left_over.contains(&trial.number));
+        let chosen = stored.iter().filter(|trial| left_over.contains(&trial.number));
         chosen.filter(|trial| of(&trial.state)).map(|trial| trial.number.to_string()).collect()
     };
     let (ended, waiting) = (states(false), states(true));

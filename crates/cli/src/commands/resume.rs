@@ -39,12 +39,12 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
         return Err(Report::usage("there is no sweep yet", "start one with `converge run FILE`"));
     };
     let name = summary.name.as_str();
-    let requeued = requeue(&mut record, &retry)?;
+    let requeued = requeue(&mut record, store.read(), &retry)?;
     if !retry.is_empty() {
         let words = arguments.retry.join(",");
         output::talk(&format!("{} trials queued again (`{words}`)\n", requeued.len()));
     }
-    if record.trials.iter().all(|trial| trial.state.is_final()) {
+    if record.open_trials.is_empty() {
         output::talk(&format!("sweep `{name}` is finished: nothing left to do\n"));
         let ending = Ending::Finished { failed: summary.trials.failed };
         return drive::conclude(home, &store, name, &ending);
@@ -70,14 +70,23 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
 }
 
 /// Queues the failed trials that `retry` covers, in the record, and returns the changes that say so to the store.
-fn requeue(record: &mut SweepRecord, retry: &Retry) -> Result<Vec<Change>, Report> {
+fn requeue(
+    record: &mut SweepRecord,
+    reader: &Reader,
+    retry: &Retry,
+) -> Result<Vec<Change>, Report> {
     let mut changes = Vec::new();
-    for trial in record.trials.iter_mut().filter(|trial| retry.covers(&trial.state)) {
+    if retry.is_empty() {
+        return Ok(changes);
+    }
+    for mut trial in reader.trials(record.id)?.into_iter().filter(|one| retry.covers(&one.state)) {
         let (failures, retries) = (BTreeMap::new(), Retries::default());
         trial.state = trial.state.next(&TrialEvent::Requeued, &failures, &retries)?;
         trial.failures = failures;
         changes.push(Change::TrialState { trial: trial.id, state: trial.state.clone() });
+        record.open_trials.push(trial);
     }
+    record.open_trials.sort_by_key(|trial| trial.number);
     Ok(changes)
 }
 

@@ -2,7 +2,6 @@
 
 use converge_core::fingerprint::{Difference, differences, identity};
 use converge_core::sweep::{Sweep, Workers};
-use converge_core::trial::TrialState;
 use converge_scheduler::home::Home;
 use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
@@ -96,10 +95,7 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
 
 /// Returns how the sweep ended, if nothing is left to do.
 fn ended(record: &SweepRecord) -> Option<Ending> {
-    let all = record.trials.iter().all(|trial| trial.state.is_final());
-    let failed =
-        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
-    all.then_some(Ending::Finished { failed: failed as u64 })
+    record.open_trials.is_empty().then_some(Ending::Finished { failed: record.counts.failed })
 }
 
 /// Takes over what may change freely: `[run]`, `[budget]`, `[failure]`.

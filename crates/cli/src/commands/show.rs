@@ -18,8 +18,8 @@ use crate::{home as homes, output, selector};
 pub(crate) fn run(arguments: &ShowArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
-    let ranking = best::ranking(&reader, &summary, &summary.objective)?;
-    let numbers = selector::numbers(&arguments.trial, summary.trials.total(), &ranking)?;
+    let ranking = best::ranking(&reader, &summary, &summary.objective, 1)?;
+    let numbers = selector::numbers(&arguments.trial, summary.trials.total(), &ranking.ranked)?;
     let number = numbers.first().copied().unwrap_or(1);
     let Some(detail) = reader.trial(summary.id, number)? else {
         return Err(Report::usage(

@@ -5,8 +5,8 @@ use converge_core::trial::TrialState;
 
 use super::{Batch, Stop};
 use crate::change::{BestWeights, ResumePoint};
-use crate::objective;
 use crate::refusal::Refusal;
+use crate::{configuration, objective};
 
 impl Batch<'_> {
     pub(super) fn trial_state(&mut self, trial: TrialId, state: &TrialState) -> Result<(), Stop> {
@@ -51,6 +51,9 @@ impl Batch<'_> {
         )?;
         if matches!(state, TrialState::Completed) {
             objective::set(self.connection, trial)?;
+        }
+        if matches!(state, TrialState::Completed | TrialState::Diverged) {
+            configuration::place(self.connection, trial)?;
         }
         if matches!(state, TrialState::Queued) && before != "running" {
             let next = self.attempts_of(trial)? + 1;

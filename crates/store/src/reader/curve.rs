@@ -132,7 +132,7 @@ impl Reader {
             let sql = "SELECT trials.id, trials.number, trials.total_steps, attempts.id,
                     attempts.number, attempts.from_step, attempts.last_step, workers.device,
                     attempts.leased_at_ms, attempts.started_at_ms
-                FROM trials
+                FROM trials INDEXED BY trials_by_state
                 JOIN attempts ON attempts.trial = trials.id AND attempts.ending IS NULL
                 JOIN workers ON workers.id = attempts.worker
                 WHERE trials.sweep = ?1 AND trials.state = 'running'

@@ -23,7 +23,48 @@ pub struct Leavings {
     pub directories: Vec<String>,
 }
 
+/// Best weights of a completed trial that are on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptWeights {
+    /// Whose.
+    pub trial: TrialId,
+    /// What they are.
+    pub weights: BestWeights,
+}
+
 impl Reader {
+    /// Returns the best weights of a sweep's completed trials that are on disk, by the trials' numbers.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn kept_weights(&self, sweep: SweepId) -> Result<Vec<KeptWeights>, QueryError> {
+        self.query("the weights on disk", |connection| {
+            let sql = "SELECT id, best_weights_step, best_weights_value, best_weights_directory
+                FROM trials INDEXED BY trials_with_weights
+                WHERE sweep = ?1 AND best_weights_step IS NOT NULL AND state = 'completed'
+                ORDER BY number";
+            rows(connection, sql, [sweep.0], |row| {
+                let value = row.get::<_, Option<f64>>(2)?.unwrap_or(f64::NAN);
+                let weights = BestWeights { step: row.get(1)?, value, directory: row.get(3)? };
+                Ok(KeptWeights { trial: TrialId(row.get(0)?), weights })
+            })
+        })
+    }
+
+    /// Returns the numbers of a sweep's final trials whose checkpoints have not been cleaned up.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn checkpointed_final_trials(&self, sweep: SweepId) -> Result<Vec<u64>, QueryError> {
+        self.query("the trials with checkpoints", |connection| {
+            let sql = "SELECT number FROM trials INDEXED BY trials_with_checkpoint
+                WHERE sweep = ?1 AND resume_step IS NOT NULL
+                    AND state NOT IN ('queued', 'running')
+                ORDER BY number";
+            rows(connection, sql, [sweep.0], |row| row.get(0))
+        })
+    }
+
     /// Returns what the trial of a number has left on disk.
     ///
     /// # Errors

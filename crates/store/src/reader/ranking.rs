@@ -2,6 +2,7 @@
 
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Objective;
+use rusqlite::Connection;
 
 use super::trial::ObjectiveValue;
 use super::{QueryError, Reader, json, rows};
@@ -39,35 +40,93 @@ impl Reader {
         sweep: SweepId,
         objective: &Objective,
     ) -> Result<Vec<RankedTrial>, QueryError> {
-        self.query("the ranking", |connection| {
-            let columns = objective::columns("?3", "?4");
-            let sql = format!(
-                "SELECT trials.id, trials.number, trials.fingerprint, trials.configuration,
-                    trials.replicate, trials.state = 'diverged', {columns}
-                FROM trials
-                LEFT JOIN metrics ON metrics.name = ?2
-                LEFT JOIN trial_metrics
-                    ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-                WHERE trials.sweep = ?1 AND trials.state IN ('completed', 'diverged')
-                ORDER BY trials.number"
-            );
-            let parameters =
-                (sweep.0, &objective.metric, goal_word(objective.goal), at_word(objective.at));
-            rows(connection, &sql, parameters, |row| {
-                let objective = match (row.get(6)?, row.get(7)?) {
-                    (Some(value), Some(step)) => Some(ObjectiveValue { value, step }),
-                    _ => None,
-                };
-                Ok(RankedTrial {
-                    id: TrialId(row.get(0)?),
-                    number: row.get(1)?,
-                    fingerprint: row.get(2)?,
-                    configuration: json(row, "configuration")?,
-                    replicate: row.get(4)?,
-                    diverged: row.get(5)?,
-                    objective,
-                })
-            })
+        self.query("the ranking", |connection| ranked(connection, sweep, objective, None))
+    }
+
+    /// Returns the same trials for the sweep's own objective, but only those of the best `most` configurations:
+    /// ranked among themselves they have the places that they have among all.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn best_ranking(
+        &self,
+        sweep: SweepId,
+        objective: &Objective,
+        most: usize,
+    ) -> Result<Vec<RankedTrial>, QueryError> {
+        self.query("the best configurations", |connection| {
+            let mut best: Vec<String> = Vec::new();
+            // Those behind all others have no cost, and NULL would come first.
+            for costs in
+                ["cost IS NOT NULL ORDER BY cost, first_trial", "cost IS NULL ORDER BY first_trial"]
+            {
+                let sql = format!(
+                    "SELECT (SELECT fingerprint FROM trials WHERE id = configurations.trial)
+                    FROM configurations WHERE sweep = ?1 AND {costs} LIMIT ?2"
+                );
+                let left = i64::try_from(most.saturating_sub(best.len())).unwrap_or(i64::MAX);
+                best.extend(rows(connection, &sql, (sweep.0, left), |row| {
+                    row.get::<_, String>(0)
+                })?);
+            }
+            let mut trials = Vec::new();
+            for fingerprint in &best {
+                trials.extend(ranked(connection, sweep, objective, Some(fingerprint))?);
+            }
+            Ok(trials)
         })
     }
+
+    /// Returns the number of configurations with a completed or diverged trial.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn ranked_configurations(&self, sweep: SweepId) -> Result<u64, QueryError> {
+        self.query("the number of configurations", |connection| {
+            connection
+                .prepare_cached("SELECT count(*) FROM configurations WHERE sweep = ?1")?
+                .query_row([sweep.0], |row| row.get(0))
+        })
+    }
+}
+
+/// Reads the trials that take part in ranking, by number: all, or those of one configuration.
+fn ranked(
+    connection: &Connection,
+    sweep: SweepId,
+    objective: &Objective,
+    fingerprint: Option<&str>,
+) -> rusqlite::Result<Vec<RankedTrial>> {
+    let columns = objective::columns("?3", "?4");
+    // The `+` keeps to the index of fingerprints, which is that of a few rows.
+    let chosen = match fingerprint {
+        None => "?5 IS NULL ORDER BY trials.number",
+        Some(_) => "trials.fingerprint = ?5 ORDER BY +trials.number",
+    };
+    let sql = format!(
+        "SELECT trials.id, trials.number, trials.fingerprint, trials.configuration,
+            trials.replicate, trials.state = 'diverged', {columns}
+        FROM trials
+        LEFT JOIN metrics ON metrics.name = ?2
+        LEFT JOIN trial_metrics
+            ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
+        WHERE trials.sweep = ?1 AND +trials.state IN ('completed', 'diverged') AND {chosen}"
+    );
+    let (goal, at) = (goal_word(objective.goal), at_word(objective.at));
+    let parameters = (sweep.0, &objective.metric, goal, at, fingerprint);
+    rows(connection, &sql, parameters, |row| {
+        let objective = match (row.get(6)?, row.get(7)?) {
+            (Some(value), Some(step)) => Some(ObjectiveValue { value, step }),
+            _ => None,
+        };
+        Ok(RankedTrial {
+            id: TrialId(row.get(0)?),
+            number: row.get(1)?,
+            fingerprint: row.get(2)?,
+            configuration: json(row, "configuration")?,
+            replicate: row.get(4)?,
+            diverged: row.get(5)?,
+            objective,
+        })
+    })
 }

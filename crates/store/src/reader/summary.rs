@@ -135,11 +135,11 @@ pub(super) fn objective(row: &Row<'_>) -> rusqlite::Result<Objective> {
     })
 }
 
-/// Counts a sweep's trials from the index alone.
-fn counts(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
+/// Reads how many trials of a sweep are in each state.
+pub(super) fn counts(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
     let mut counts = TrialCounts::default();
-    let mut statement = connection
-        .prepare_cached("SELECT state, count(*) FROM trials WHERE sweep = ?1 GROUP BY state")?;
+    let mut statement =
+        connection.prepare_cached("SELECT state, trials FROM trial_counts WHERE sweep = ?1")?;
     let mut rows = statement.query([sweep.0])?;
     while let Some(row) = rows.next()? {
         let count = row.get(1)?;

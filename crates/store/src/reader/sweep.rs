@@ -1,17 +1,18 @@
-//! A whole sweep, as the scheduler needs it to begin or go on, and the workers that may still be alive.
+//! A sweep as the scheduler needs it to begin or go on, and the workers that may still be alive.
 
 use converge_core::facts::Facts;
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::Objective;
 use rusqlite::{Connection, Row};
 
-use super::summary::objective;
-use super::trial::{TrialRecord, trials};
+use super::summary::{TrialCounts, counts, objective};
+use super::trial::{Chosen, TrialRecord, trials};
 use super::{QueryError, Reader, json, row, rows};
 use crate::session::SessionId;
+use crate::sweep::Configuration;
 use crate::word::{self, SweepState};
 
-/// A whole sweep.
+/// A sweep, but for its final trials: those are asked for with [`Reader::trials`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepRecord {
     /// Its id.
@@ -38,12 +39,29 @@ pub struct SweepRecord {
     pub version: String,
     /// Unit: Unix milliseconds.
     pub created_at_ms: i64,
-    /// By number.
-    pub trials: Vec<TrialRecord>,
+    /// How many of its trials stand where.
+    pub counts: TrialCounts,
+    /// Steps of its completed trials.
+    pub completed_steps: u64,
+    /// Trials that are not final, by number. Of a hundred thousand that are, going on needs nothing but their number.
+    pub open_trials: Vec<TrialRecord>,
+    /// The best trial of its best configuration.
+    pub best: Option<BestTrial>,
     /// Greater than every attempt's id in this home.
     pub next_attempt_id: AttemptId,
     /// Workers of this sweep that are not known to have ended.
     pub open_workers: Vec<WorkerRecord>,
+}
+
+/// The best replicate of a sweep's best configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BestTrial {
+    /// From 1 within the sweep.
+    pub number: u64,
+    /// Its objective.
+    pub value: f64,
+    /// What the search chose for it.
+    pub configuration: Configuration,
 }
 
 /// A worker that is not known to have ended.
@@ -93,7 +111,7 @@ pub struct OpenAttemptRecord {
 }
 
 impl Reader {
-    /// Returns a whole sweep.
+    /// Returns a whole sweep, but for its final trials.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -101,6 +119,17 @@ impl Reader {
         self.query("the sweep", |connection| {
             let sql = "SELECT * FROM sweeps WHERE id = ?1";
             row(connection, sql, [sweep.0], |row| record(connection, sweep, row))
+        })
+    }
+
+    /// Returns a sweep's static facts, one entry per combination of model and data settings.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn facts(&self, sweep: SweepId) -> Result<Vec<Facts>, QueryError> {
+        self.query("the facts of a sweep", |connection| {
+            let sql = "SELECT facts FROM sweeps WHERE id = ?1";
+            Ok(row(connection, sql, [sweep.0], |row| json(row, "facts"))?.unwrap_or_default())
         })
     }
 
@@ -130,9 +159,27 @@ fn record(connection: &Connection, sweep: SweepId, row: &Row<'_>) -> rusqlite::R
         state: word::sweep_state(row.get_ref("state")?.as_str()?)?,
         version: row.get("version")?,
         created_at_ms: row.get("created_at_ms")?,
-        trials: trials(connection, sweep, None)?,
+        counts: counts(connection, sweep)?,
+        completed_steps: completed_steps(connection, sweep)?,
+        open_trials: trials(connection, sweep, Chosen::Open)?,
+        best: best(connection, sweep)?,
         next_attempt_id: AttemptId(next_attempt),
         open_workers: open_workers(connection, Some(sweep))?,
+    })
+}
+
+fn completed_steps(connection: &Connection, sweep: SweepId) -> rusqlite::Result<u64> {
+    let sql = "SELECT steps FROM trial_counts WHERE sweep = ?1 AND state = 'completed'";
+    Ok(row(connection, sql, [sweep.0], |row| row.get(0))?.unwrap_or(0))
+}
+
+fn best(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Option<BestTrial>> {
+    let sql = "SELECT best_trial, CASE goal WHEN 'maximize' THEN max ELSE min END, configuration
+        FROM best_configuration
+        WHERE sweep = (SELECT name FROM sweeps WHERE id = ?1)";
+    row(connection, sql, [sweep.0], |row| {
+        let (number, value) = (row.get(0)?, row.get(1)?);
+        Ok(BestTrial { number, value, configuration: json(row, "configuration")? })
     })
 }
 

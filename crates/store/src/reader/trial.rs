@@ -152,7 +152,7 @@ impl Reader {
     /// # Errors
     /// [`QueryError`].
     pub fn trials(&self, sweep: SweepId) -> Result<Vec<TrialRecord>, QueryError> {
-        self.query("the trials", |connection| trials(connection, sweep, None))
+        self.query("the trials", |connection| trials(connection, sweep, Chosen::All))
     }
 
     /// Returns a trial of a sweep by its number, with its settings, attempts and metrics.
@@ -161,7 +161,7 @@ impl Reader {
     /// [`QueryError`].
     pub fn trial(&self, sweep: SweepId, number: u64) -> Result<Option<TrialDetail>, QueryError> {
         self.query("a trial", |connection| {
-            let Some(trial) = trials(connection, sweep, Some(number))?.pop() else {
+            let Some(trial) = trials(connection, sweep, Chosen::Number(number))?.pop() else {
                 return Ok(None);
             };
             let id = trial.id;
@@ -184,14 +184,53 @@ impl Reader {
     }
 }
 
-/// Reads the trials of a sweep, or the one of a number.
+/// Which trials of a sweep are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Chosen {
+    All,
+    /// Those that are not final.
+    Open,
+    /// The one of a number.
+    Number(u64),
+}
+
+impl Chosen {
+    /// Returns the condition, in which `?2` is [`Chosen::number`].
+    ///
+    /// Apart from each other, because one condition that allows for all is looked up in no index: each finished trial
+    /// would then cost a pass over all.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::All => "?2 IS NULL",
+            Self::Open => "trials.state IN ('queued', 'running') AND ?2 IS NULL",
+            Self::Number(_) => "trials.number = ?2",
+        }
+    }
+
+    /// Returns the index to take, where SQLite would take another.
+    fn index(self) -> &'static str {
+        match self {
+            Self::All | Self::Number(_) => "",
+            Self::Open => "INDEXED BY trials_by_state",
+        }
+    }
+
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::All | Self::Open => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
+/// Reads trials of a sweep, by number.
 pub(super) fn trials(
     connection: &Connection,
     sweep: SweepId,
-    number: Option<u64>,
+    chosen: Chosen,
 ) -> rusqlite::Result<Vec<TrialRecord>> {
     let objective = objective::columns("sweeps.objective_goal", "sweeps.objective_at");
-    let chosen = only(number);
+    let (condition, index) = (chosen.condition(), chosen.index());
     // `settings` is last in the row and not asked for.
     let sql = format!(
         "SELECT trials.id, trials.sweep, trials.number, trials.kind, trials.fingerprint,
@@ -201,26 +240,18 @@ pub(super) fn trials(
             trials.resume_directory, trials.created_at_ms, trials.ended_at_ms, trials.configuration,
             trials.charged_from, {objective}
         FROM sweeps
-        JOIN trials ON trials.sweep = sweeps.id
+        JOIN trials {index} ON trials.sweep = sweeps.id
         LEFT JOIN metrics ON metrics.name = sweeps.objective_metric
         LEFT JOIN trial_metrics
             ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-        WHERE sweeps.id = ?1 AND {chosen}
+        WHERE sweeps.id = ?1 AND {condition}
         ORDER BY trials.number"
     );
-    let mut histories = histories(connection, sweep, number)?;
-    rows(connection, &sql, (sweep.0, number), |row| {
+    let mut histories = histories(connection, sweep, chosen)?;
+    rows(connection, &sql, (sweep.0, chosen.number()), |row| {
         let id = row.get("id")?;
         record(row, histories.remove(&id).unwrap_or_default())
     })
-}
-
-/// Returns the condition for the trial of a number, or for all.
-///
-/// Two conditions, because one that allows for both is looked up in no index: each finished trial would then cost a
-/// pass over all.
-fn only(number: Option<u64>) -> &'static str {
-    if number.is_some() { "trials.number = ?2" } else { "?2 IS NULL" }
 }
 
 /// What a trial's attempts add up to.
@@ -240,22 +271,22 @@ struct History {
 fn histories(
     connection: &Connection,
     sweep: SweepId,
-    number: Option<u64>,
+    chosen: Chosen,
 ) -> rusqlite::Result<BTreeMap<i64, History>> {
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
-    let chosen = only(number);
+    let (condition, index) = (chosen.condition(), chosen.index());
     let mut statement = connection.prepare_cached(&format!(
         "SELECT attempts.trial, attempts.id, attempts.ending IS NULL AS open,
             CASE WHEN attempts.number >= trials.charged_from THEN attempts.failure_class END AS charged,
             attempts.failure_class IS 'oom' AS ran_out_of_memory, attempts.accumulation_factor,
             attempts.last_step, attempts.leased_at_ms,
             coalesce(attempts.ended_at_ms - attempts.leased_at_ms, 0) AS wall_ms
-        FROM trials
+        FROM trials {index}
         JOIN attempts ON attempts.trial = trials.id
-        WHERE trials.sweep = ?1 AND {chosen}
+        WHERE trials.sweep = ?1 AND {condition}
         ORDER BY attempts.trial, attempts.number",
     ))?;
-    let mut rows = statement.query((sweep.0, number))?;
+    let mut rows = statement.query((sweep.0, chosen.number()))?;
     while let Some(row) = rows.next()? {
         let history = histories.entry(row.get("trial")?).or_default();
         history.attempts += 1;

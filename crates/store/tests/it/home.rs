@@ -7,6 +7,7 @@ use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
+use converge_core::seed::Seed;
 use converge_core::settings::{Preset, Settings};
 use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_core::value::Value;
@@ -97,6 +98,42 @@ impl Home {
     pub(crate) fn diverge(&mut self, trial: i64, values: &[f64]) {
         let ending = AttemptEnding::Diverged { step: 2, quantity: "loss".into() };
         self.run(trial, values, ending, TrialState::Diverged);
+    }
+
+    /// Runs a trial to a failure that is not retried.
+    pub(crate) fn fail(&mut self, trial: i64) {
+        let failure = Failure { class: FailureClass::Data, message: "bad data".into() };
+        let ending = AttemptEnding::Failed(failure.clone());
+        self.run(trial, &[0.5], ending, TrialState::Failed(failure));
+    }
+
+    /// Ends the trials of a home in an order, in ways and with values that follow from `seed`; few different values,
+    /// so that configurations tie, and all that are not finite. Calls `check` after each.
+    pub(crate) fn end_at_random(&mut self, trials: u64, seed: u64, mut check: impl FnMut(&Self)) {
+        let mut drawn = 0;
+        let mut below = |limit: u64| {
+            drawn += 1;
+            (Seed(seed).draw(drawn, "ends") * limit as f64) as u64
+        };
+        let mut left: Vec<i64> = (1..=trials as i64).collect();
+        while !left.is_empty() {
+            let trial = left.remove(below(left.len() as u64) as usize);
+            let values: Vec<f64> = (0..1 + below(3))
+                .map(|_| match below(16) {
+                    0 | 1 => f64::NAN,
+                    2 => f64::INFINITY,
+                    3 => f64::NEG_INFINITY,
+                    number => (number as f64 - 9.0) / 10.0,
+                })
+                .collect();
+            match below(10) {
+                0 => {}
+                1 => self.fail(trial),
+                2 => self.diverge(trial, &values),
+                _ => self.complete(trial, &values),
+            }
+            check(self);
+        }
     }
 
     fn run(&mut self, trial: i64, values: &[f64], ending: AttemptEnding, state: TrialState) {

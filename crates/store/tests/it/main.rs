@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests too")]
 
 mod apply;
+mod configurations;
 mod durability;
 mod filesystems;
 mod histories;

@@ -76,6 +76,10 @@ fn no_file_that_was_merged_is_edited() {
             "0003_failures_and_cancellation.sql",
             "fe0e61499148b7dc55e56761e47f8995c23eaf9ee4ededd5db6d65b7616b7867",
         ),
+        (
+            "0004_configurations.sql",
+            "9cea2bcee4b6a7004b4a0496c5e6df7d59f19902fca9378c11ae77a597262d54",
+        ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()

@@ -22,7 +22,7 @@ fn a_sweep_is_read_back_as_it_was_created() {
     assert_eq!((&record.facts, &record.objective), (&new.facts, &new.objective));
     assert_eq!((record.state, record.created_at_ms), (SweepState::Running, 1_000));
     let reader = home.store.read();
-    for (number, (trial, asked)) in (1..).zip(record.trials.iter().zip(&new.trials)) {
+    for (number, (trial, asked)) in (1..).zip(record.open_trials.iter().zip(&new.trials)) {
         assert_eq!((trial.number, trial.kind), (number, asked.kind));
         assert_eq!(trial.configuration, asked.configuration);
         assert_eq!((&trial.fingerprint, trial.replicate), (&asked.fingerprint, asked.replicate));
@@ -30,7 +30,7 @@ fn a_sweep_is_read_back_as_it_was_created() {
         assert_eq!((&trial.objective, trial.last_step), (&None, None));
         assert_eq!(reader.settings(trial.id).unwrap().as_ref(), Some(&asked.settings));
     }
-    assert_eq!(record.trials.len(), 3);
+    assert_eq!((record.open_trials.len(), record.counts.queued), (3, 3));
     assert_eq!(record.next_attempt_id.0, 1);
     let worker = &record.open_workers[0];
     assert_eq!(
@@ -100,9 +100,9 @@ fn an_extension_appends_trials_and_facts() {
     assert_eq!(record.source_path.as_deref(), Some("/home/me/more.toml"));
     assert_eq!((record.source_text.as_str(), record.overrides.len()), ("# more\n", 1));
     assert_eq!(record.facts, [facts(), facts()]);
-    let numbers: Vec<_> = record.trials.iter().map(|trial| trial.number).collect();
+    let numbers: Vec<_> = record.open_trials.iter().map(|trial| trial.number).collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
-    assert_eq!(record.trials[3].created_at_ms, 5_000);
+    assert_eq!(record.open_trials[3].created_at_ms, 5_000);
 
     let repeated = Extension { trials: vec![trial("f2", 0)], ..Extension::default() };
     let error = home.store.extend_sweep(home.sweep, &repeated, 1).unwrap_err();
