@@ -17,6 +17,7 @@ mod selector;
 mod sweep_source;
 
 use clap::Parser as _;
+use nix::sys::stat::{Mode, umask};
 
 use arguments::{Arguments, Command};
 use exit_code::ExitCode;
@@ -27,6 +28,8 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // Data, labels and weights are nobody else's business, whichever library writes them.
+    umask(Mode::from_bits_truncate(0o077));
     let arguments = Arguments::parse();
     // A worker has its own log and its own way to end.
     if let Command::Worker(worker) = &arguments.command {

@@ -74,7 +74,7 @@ impl Housekeeping {
         }
         let weights = left.best_weights.as_ref().filter(|_| left.completed);
         for directory in &left.directories {
-            let folder = home.root().join(directory);
+            let Some(folder) = home.inside(directory) else { continue };
             remove_checkpoints(&folder);
             let best = folder.join(BEST);
             if weights.is_none_or(|weights| home.root().join(&weights.directory) != best) {
@@ -94,7 +94,9 @@ impl Housekeeping {
         }
         while self.kept.len() as u64 > self.keep_best {
             let evicted = self.kept.remove(self.worst());
-            remove(&home.root().join(&evicted.directory));
+            if let Some(folder) = home.inside(&evicted.directory) {
+                remove(&folder);
+            }
             changes.push(Change::BestWeights { trial: evicted.trial, weights: None });
         }
         changes
