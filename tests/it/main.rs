@@ -16,5 +16,9 @@ mod homes;
 mod resume;
 /// From a sweep file to the best configuration, with every reading command on the way.
 mod smoke;
+/// A stranger's files, names and words: refused or shown, never obeyed; a home is its owner's alone.
+mod strangers;
 /// The sweep files of this repository.
 mod sweep_files;
+/// Databases that an earlier converge wrote.
+mod upgrades;

@@ -58,6 +58,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),
         Command::Export(export) => commands::export::run(export, &home),
+        Command::Gc(gc) => commands::gc::run(gc, &home),
+        Command::Repair(repair) => commands::repair::run(repair, &home),
         Command::Doctor(doctor) => commands::doctor::run(doctor, &home),
         Command::Worker(_) => Ok(ExitCode::Done),
     }

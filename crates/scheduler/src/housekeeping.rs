@@ -10,11 +10,7 @@ use converge_core::trial::TrialState;
 use converge_store::{Change, QueryError, Store};
 
 use crate::home::Home;
-
-/// Prefix of checkpoint folders in an attempt's folder.
-const CHECKPOINT: &str = "checkpoint-";
-/// Folder of the best weights in an attempt's folder.
-const BEST: &str = "best";
+use crate::inventory::{BEST, CHECKPOINT};
 
 /// Knows which finished trials keep their best weights.
 #[derive(Debug)]

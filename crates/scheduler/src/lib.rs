@@ -4,16 +4,20 @@
 //! [`recovery`] reads what a dead scheduler's workers left behind; [`preparation`] has model and data checked
 //! before a sweep exists. Around them: [`home`] (the folder and its lock), [`mailbox`] (a worker's two logs),
 //! [`launcher`] (the only place that starts or signals processes), [`housekeeping`] (files that are no longer
-//! needed), [`machine`] and [`clock`] (what is read from the outside).
+//! needed), [`machine`] and [`clock`] (what is read from the outside). After the fact: [`inventory`] (what lies in a
+//! home), [`surplus`] (what of it can go), [`repair`] (what is wrong with it).
 
 pub mod clock;
 pub mod home;
 pub mod housekeeping;
+pub mod inventory;
 pub mod launcher;
 pub mod machine;
 pub mod mailbox;
 pub mod preparation;
 pub mod reactor;
 pub mod recovery;
+pub mod repair;
 pub mod session;
+pub mod surplus;
 pub mod trials;

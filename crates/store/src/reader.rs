@@ -1,7 +1,9 @@
 //! Reading a home's database: beside its writer, or where nothing may be written at all.
 
+pub(crate) mod contradictions;
 pub(crate) mod curve;
 pub(crate) mod health;
+pub(crate) mod holdings;
 pub(crate) mod leavings;
 pub(crate) mod ranking;
 pub(crate) mod summary;

@@ -143,6 +143,11 @@ impl Store {
         done
     }
 
+    /// Forgets what was learnt from rows that were changed in another way than by changes.
+    pub(crate) fn forget(&mut self) {
+        self.cache = Cache::default();
+    }
+
     /// Runs `write` as one transaction.
     pub(crate) fn transaction<T, E: From<rusqlite::Error>>(
         &mut self,

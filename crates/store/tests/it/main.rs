@@ -5,6 +5,7 @@
 mod apply;
 mod durability;
 mod filesystems;
+mod fixtures;
 mod histories;
 mod home;
 mod migrations;
