@@ -12,6 +12,8 @@ mod capacity;
 mod devices;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
+/// Under which licences, and from where, all that is linked comes.
+mod licences;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.
 mod resume;
 /// From a sweep file to the best configuration, with every reading command on the way.
@@ -22,3 +24,5 @@ mod strangers;
 mod sweep_files;
 /// Databases that an earlier converge wrote.
 mod upgrades;
+/// What a home can do without, what is wrong with it, and a database from its logs.
+mod upkeep;

@@ -41,7 +41,9 @@ fn everything_in_a_home_is_its_owner_s_alone() {
     for (path, mode, is_folder) in &seen {
         assert_eq!(*mode, if *is_folder { 0o700 } else { 0o600 }, "{path} is {mode:o}");
     }
-    for kind in ["up.log", "down.log", "stderr.log", "log.txt", "model.safetensors", "sweeps.db", "tokens-"] {
+    for kind in
+        ["up.log", "down.log", "stderr.log", "log.txt", "model.safetensors", "sweeps.db", "tokens-"]
+    {
         assert!(seen.iter().any(|(path, ..)| path.contains(kind)), "no {kind} in {seen:?}");
     }
     assert!(seen.len() > 30, "{} files and folders", seen.len());
@@ -52,7 +54,7 @@ fn a_sweep_file_cannot_name_a_program_to_run() {
     let sandbox = Sandbox::new();
     let marker = sandbox.path().join("was-run");
     let program = sandbox.write("worker.sh", format!("#!/bin/sh\ntouch {}\n", marker.display()));
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     sandbox.write("s.toml", format!("{SCRIPTED}worker = \"worker.sh\"\n"));
     for command in ["run", "plan"] {
         let refused = sandbox.converge(&[command, "s.toml"]).expect_code(2);
@@ -90,7 +92,14 @@ fn no_control_character_of_a_stranger_reaches_the_terminal() {
     outputs.push(sandbox.converge(&["run", "s.toml"]).expect_code(2));
     // In one that is run: as the value of a setting, which every reading command shows.
     sandbox.write("s.toml", SCRIPTED.replace("none.tsv", &format!("no{escaped}ne.tsv")));
-    for command in [&["plan", "s.toml"][..], &["run", "s.toml"], &["show", "1"], &["trials"], &["best"], &["status"]] {
+    for command in [
+        &["plan", "s.toml"][..],
+        &["run", "s.toml"],
+        &["show", "1"],
+        &["trials"],
+        &["best"],
+        &["status"],
+    ] {
         outputs.push(sandbox.converge(command).expect_code(0));
     }
     let mut shown = 0;
@@ -119,7 +128,8 @@ fn files_without_end_are_refused() {
         sandbox.write("s.toml", sweep.replace(old, &new));
         std::fs::create_dir_all(sandbox.path().join("model")).unwrap();
         for file in ["config.json", "tokenizer.json", "model.safetensors"] {
-            let _ = std::os::unix::fs::symlink("/dev/zero", sandbox.path().join("model").join(file));
+            let _ =
+                std::os::unix::fs::symlink("/dev/zero", sandbox.path().join("model").join(file));
         }
         let refused = sandbox.converge(&["run", "s.toml"]).expect_code(2);
         assert!(refused.stderr.contains("not a regular file"), "{}", refused.stderr);

@@ -158,7 +158,8 @@ impl BertConfig {
 
     /// Returns the values of embeddings and encoder; the bounds of [`Self::problems`] keep it from overflowing.
     pub(crate) fn values(&self) -> u64 {
-        let [hidden, intermediate] = [self.hidden_size, self.intermediate_size].map(|size| size as u64);
+        let [hidden, intermediate] =
+            [self.hidden_size, self.intermediate_size].map(|size| size as u64);
         let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
         let layer = 4 * hidden * hidden + 2 * hidden * intermediate;
         rows as u64 * hidden + self.num_hidden_layers as u64 * layer

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Gc(GcArguments),
     /// Show what is wrong with the home: rows, files, permissions; --yes mends it
     Repair(RepairArguments),
+    /// Make a new database from the workers' logs, where the old one is lost or damaged; the old one stays beside it
+    Rebuild(RebuildArguments),
     /// Look at devices and their workers, disk, database and downloads
     Doctor(DoctorArguments),
     /// The process that trains; started by `run`
@@ -257,6 +259,17 @@ pub(crate) struct RepairArguments {
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,
     /// Mend what can be mended without guessing at results; not while a sweep runs in this home
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArguments {
+    /// Say that it is meant
     #[arg(long)]
     pub(crate) yes: bool,
     /// Print JSON

@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod gc;
 pub(crate) mod measure;
 pub(crate) mod plan;
+pub(crate) mod rebuild;
 pub(crate) mod repair;
 pub(crate) mod resume;
 pub(crate) mod run;

@@ -60,6 +60,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Export(export) => commands::export::run(export, &home),
         Command::Gc(gc) => commands::gc::run(gc, &home),
         Command::Repair(repair) => commands::repair::run(repair, &home),
+        Command::Rebuild(rebuild) => commands::rebuild::run(rebuild, &home),
         Command::Doctor(doctor) => commands::doctor::run(doctor, &home),
         Command::Worker(_) => Ok(ExitCode::Done),
     }

@@ -52,12 +52,55 @@ retries = { killed = 5 }
 
 /// Words that stand where a value, a key or a piece of syntax was.
 const WORDS: &[&str] = &[
-    "nan", "inf", "-inf", "1e308", "-1e308", "1e-308", "1e-320", "-0.0", "0", "-1",
-    "9223372036854775807", "-9223372036854775808", "9223372036854775808", "0x7fffffffffffffff",
-    "true", "[]", "[[]]", "{}", "\"\"", "'''", "\"\"\"", "\"\\u0000\"", "\"\u{1b}[2J\"", "1979-05-27T07:32:00Z",
-    "[sweep]", "[parameters]", "[[run.script]]", "[run]", "when = { x = 1 }", "optimizer", "count = 1000000",
-    "values", "min", "max", "step", "=", ",", "{", "}", "[", "]", "\n", "#", ".", "data.train", "epochs",
-    "max_trials = 9223372036854775807", "replicates = 9223372036854775807", "count = 9223372036854775807",
+    "nan",
+    "inf",
+    "-inf",
+    "1e308",
+    "-1e308",
+    "1e-308",
+    "1e-320",
+    "-0.0",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "0x7fffffffffffffff",
+    "true",
+    "[]",
+    "[[]]",
+    "{}",
+    "\"\"",
+    "'''",
+    "\"\"\"",
+    "\"\\u0000\"",
+    "\"\u{1b}[2J\"",
+    "1979-05-27T07:32:00Z",
+    "[sweep]",
+    "[parameters]",
+    "[[run.script]]",
+    "[run]",
+    "when = { x = 1 }",
+    "optimizer",
+    "count = 1000000",
+    "values",
+    "min",
+    "max",
+    "step",
+    "=",
+    ",",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\n",
+    "#",
+    ".",
+    "data.train",
+    "epochs",
+    "max_trials = 9223372036854775807",
+    "replicates = 9223372036854775807",
+    "count = 9223372036854775807",
 ];
 
 fn facts() -> Facts {
@@ -113,8 +156,10 @@ fn take(text: &str, overrides: &[String]) {
     let gpus = Some(Gpus { count: 8, workers_per_gpu: sweep.run.workers_per_gpu });
     plan_workers(sweep.run.workers, machine, gpus, None, planned.len() as u64, 0);
     // What is stored of it can be read again.
-    let stored = serde_json::to_string(&sweep).unwrap();
-    assert_eq!(serde_json::from_str::<converge_core::sweep::Sweep>(&stored).unwrap(), sweep);
+    let stored = serde_json::to_string(&sweep).expect("a sweep has a JSON form");
+    let read: converge_core::sweep::Sweep =
+        serde_json::from_str(&stored).expect("what was written can be read");
+    assert_eq!(read, sweep);
 }
 
 /// Replaces `length` bytes of `text` at a place by `word`, both at the borders of characters.

@@ -42,17 +42,63 @@ fn line(seq: u64, json: &str) -> Vec<u8> {
 /// JSON that looks like a message: right names, any values.
 fn message() -> impl Strategy<Value = String> {
     let kind = prop::sample::select(
-        &["born", "prepared", "refused", "started", "step", "checkpoint", "ended", "beat", "bye", "prepare",
-            "assign", "release", "exit", "\\u0000", ""][..],
+        &[
+            "born",
+            "prepared",
+            "refused",
+            "started",
+            "step",
+            "checkpoint",
+            "ended",
+            "beat",
+            "bye",
+            "prepare",
+            "assign",
+            "release",
+            "exit",
+            "\\u0000",
+            "",
+        ][..],
     );
     let key = prop::sample::select(
-        &["attempt", "step", "metrics", "directory", "ending", "best", "peak_memory_bytes", "facts", "work",
-            "problems", "cases", "machine", "pid", "from_step", "type"][..],
+        &[
+            "attempt",
+            "step",
+            "metrics",
+            "directory",
+            "ending",
+            "best",
+            "peak_memory_bytes",
+            "facts",
+            "work",
+            "problems",
+            "cases",
+            "machine",
+            "pid",
+            "from_step",
+            "type",
+        ][..],
     );
     let value = prop::sample::select(
-        &["1", "-1", "18446744073709551615", "1e400", "null", "\"nan\"", "\"-inf\"", "[]", "{}", "true",
-            "[[\"a\",1],[\"a\",\"nan\"]]", "[[\"\",0.1]]", "\"/etc/passwd\"", "\"completed\"", "{\"failed\":{}}",
-            "{\"diverged\":{\"step\":18446744073709551615,\"quantity\":\"x\"}}", "\"\\u001b[2J\""][..],
+        &[
+            "1",
+            "-1",
+            "18446744073709551615",
+            "1e400",
+            "null",
+            "\"nan\"",
+            "\"-inf\"",
+            "[]",
+            "{}",
+            "true",
+            "[[\"a\",1],[\"a\",\"nan\"]]",
+            "[[\"\",0.1]]",
+            "\"/etc/passwd\"",
+            "\"completed\"",
+            "{\"failed\":{}}",
+            "{\"diverged\":{\"step\":18446744073709551615,\"quantity\":\"x\"}}",
+            "\"\\u001b[2J\"",
+        ][..],
     );
     (kind, prop::collection::vec((key, value), 0..5)).prop_map(|(kind, fields)| {
         let fields: String =
@@ -116,7 +162,8 @@ fn every_kept_input_is_read_or_held() {
 #[test]
 fn nesting_without_end_is_held() {
     for depth in [100, 100_000] {
-        let json = format!("{{\"type\":\"born\",\"machine\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let json =
+            format!("{{\"type\":\"born\",\"machine\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let log = line(1, &json);
         let read = Reader::default().feed::<Up>(&log);
         assert!(read.frames.is_empty() && read.hold.is_some());

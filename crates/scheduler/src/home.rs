@@ -206,9 +206,20 @@ mod tests {
         std::os::unix::fs::symlink(attempt.join("best"), attempt.join("alias")).unwrap();
         assert_eq!(home.inside("attempts/1/best"), Some(attempt.join("best")));
         for outside in [
-            "", "/", "/etc", "..", "attempts/../../other", "attempts/1/../../../other", "../other",
-            "sweeps.db", "cache", "attempts/1/out/other", "attempts/1/out", "attempts/1/alias",
-            "attempts/1/nothing", "./attempts/1",
+            "",
+            "/",
+            "/etc",
+            "..",
+            "attempts/../../other",
+            "attempts/1/../../../other",
+            "../other",
+            "sweeps.db",
+            "cache",
+            "attempts/1/out/other",
+            "attempts/1/out",
+            "attempts/1/alias",
+            "attempts/1/nothing",
+            "./attempts/1",
         ] {
             assert_eq!(home.inside(outside), None, "{outside}");
         }

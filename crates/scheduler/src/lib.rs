@@ -5,7 +5,8 @@
 //! before a sweep exists. Around them: [`home`] (the folder and its lock), [`mailbox`] (a worker's two logs),
 //! [`launcher`] (the only place that starts or signals processes), [`housekeeping`] (files that are no longer
 //! needed), [`machine`] and [`clock`] (what is read from the outside). After the fact: [`inventory`] (what lies in a
-//! home), [`surplus`] (what of it can go), [`repair`] (what is wrong with it).
+//! home), [`surplus`] (what of it can go), [`repair`] (what is wrong with it),
+//! [`rebuild`] (a database from the logs and the [`worker_notes`] beside them).
 
 pub mod clock;
 pub mod home;
@@ -16,8 +17,10 @@ pub mod machine;
 pub mod mailbox;
 pub mod preparation;
 pub mod reactor;
+pub mod rebuild;
 pub mod recovery;
 pub mod repair;
 pub mod session;
 pub mod surplus;
 pub mod trials;
+pub mod worker_notes;

@@ -306,9 +306,8 @@ impl Reactor {
     fn own(&self, attempt: AttemptId, path: &str) -> Option<String> {
         let relative = path.strip_prefix(self.home.as_str())?.trim_start_matches('/');
         let inside = relative.strip_prefix(&format!("attempts/{attempt}/"))?;
-        let plain = |part: &str| {
-            !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control)
-        };
+        let plain =
+            |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
         (path.len() <= 4096 && inside.split('/').all(plain)).then(|| relative.to_string())
     }
 

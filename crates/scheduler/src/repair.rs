@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
-use converge_core::ids::TrialId;
+use converge_core::ids::{SweepId, TrialId};
 use converge_store::{
-    ApplyError, Change, Contradiction, DatabaseError, Holdings, QueryError, Reader, ResumePoint,
-    Store,
+    ApplyError, Change, Contradiction, DatabaseError, Holdings, QueryError, Reader, RecordError,
+    ResumePoint, Store,
 };
 
 use crate::clock;
@@ -35,6 +35,8 @@ pub enum Remedy {
     Change(Change),
     /// Delete what no row names.
     Delete(String),
+    /// Write the record of a sweep beside the database.
+    Record(SweepId),
     /// Take away permissions of others.
     Permissions(String, u32),
     /// Read the logs of workers that a dead scheduler left behind: done by opening the home.
@@ -51,6 +53,7 @@ impl Remedy {
             Self::Rows(_) | Self::None => "not mended",
             Self::Change(_) => "the rows forget it",
             Self::Delete(_) => "deleted",
+            Self::Record(_) => "written",
             Self::Permissions(..) => "kept from others",
             Self::Recover => "their logs are read",
         }
@@ -77,6 +80,9 @@ pub enum RepairError {
     /// Likewise.
     #[error("cannot put the rows right")]
     Apply(#[from] ApplyError),
+    /// A sweep's record cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Looks for everything that is wrong; `thorough`: curves too. Changes nothing.
@@ -85,8 +91,7 @@ pub enum RepairError {
 /// [`RepairError`].
 pub fn examine(home: &Home, reader: &Reader, thorough: bool) -> Result<Vec<Finding>, RepairError> {
     let mut findings = Vec::new();
-    let mut find =
-        |message: String, remedy: Remedy| findings.push(Finding { message, remedy });
+    let mut find = |message: String, remedy: Remedy| findings.push(Finding { message, remedy });
     for problem in reader.integrity()? {
         find(format!("the database is damaged: {problem}"), Remedy::None);
     }
@@ -99,6 +104,12 @@ pub fn examine(home: &Home, reader: &Reader, thorough: bool) -> Result<Vec<Findi
         find(
             format!("{left} workers of a scheduler that was killed are not known to have ended"),
             Remedy::Recover,
+        );
+    }
+    for (sweep, name) in reader.sweeps_without_record()? {
+        find(
+            format!("sweep `{name}` has no record beside the database: no rebuild without it"),
+            Remedy::Record(sweep),
         );
     }
     let found = inventory::look(home).map_err(RepairError::Home)?;
@@ -173,11 +184,7 @@ fn files(
 }
 
 /// Returns the newest checkpoint of a trial that is still there and still counts.
-fn older(
-    home: &Home,
-    reader: &Reader,
-    trial: TrialId,
-) -> Result<Option<ResumePoint>, RepairError> {
+fn older(home: &Home, reader: &Reader, trial: TrialId) -> Result<Option<ResumePoint>, RepairError> {
     let points = reader.checkpoints_that_count(trial)?;
     Ok(points.into_iter().find(|point| home.inside(&point.directory).is_some()))
 }
@@ -204,6 +211,11 @@ pub fn mend(
     let now = clock::unix_ms();
     store.mend(&contradictions, now).map_err(RepairError::Rows)?;
     store.apply(&changes, now)?;
+    for finding in findings {
+        if let Remedy::Record(sweep) = &finding.remedy {
+            store.write_record(*sweep)?;
+        }
+    }
     let mut failed = Vec::new();
     for finding in findings {
         let (path, done) = match &finding.remedy {

@@ -22,6 +22,7 @@ use crate::launcher::WorkerCommand;
 use crate::launcher::local::{Process, Sign, launch};
 use crate::mailbox::Mailbox;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor};
+use crate::worker_notes;
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
@@ -178,7 +179,9 @@ impl Session {
         if changes.is_empty() {
             return Ok(());
         }
-        self.store.apply(changes, clock::unix_ms()).map_err(SessionError::Store)
+        self.store.apply(changes, clock::unix_ms()).map_err(SessionError::Store)?;
+        worker_notes::write_ends(&self.home, changes);
+        Ok(())
     }
 
     fn act(
@@ -252,6 +255,10 @@ impl Session {
             process_start: identity.process_start,
             boot_id: identity.boot_id,
         }])?;
+        match self.store.read().worker_note(worker) {
+            Ok(note) => worker_notes::write_start(&directory, &note),
+            Err(error) => tracing::warn!(%worker, %error, "cannot note which worker it is"),
+        }
         Ok(Event::Launched(worker))
     }
 

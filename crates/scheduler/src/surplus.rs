@@ -285,10 +285,8 @@ mod tests {
             number: id as u64,
             is_final: !open,
             completed: state == "completed",
-            resume: open.then(|| ResumePoint {
-                step: 4,
-                directory: format!("attempts/{id}/checkpoint-4"),
-            }),
+            resume: open
+                .then(|| ResumePoint { step: 4, directory: format!("attempts/{id}/checkpoint-4") }),
             best_weights: value.map(|value| BestWeights { step: 1, value, directory }),
         }
     }
@@ -330,8 +328,7 @@ mod tests {
             directory: "workers/1".into(),
             ended: true,
         });
-        let objective =
-            Objective { metric: "a".into(), goal: Goal::Maximize, at: At::Best };
+        let objective = Objective { metric: "a".into(), goal: Goal::Maximize, at: At::Best };
         let name = "x".to_string();
         let sweep = Sweep { id: SweepId(1), name, objective, keep_best: 2, finished: false };
         (found, rows, vec![sweep])

@@ -77,7 +77,9 @@ mod mend;
 mod migrate;
 mod objective;
 mod reader;
+mod record;
 mod refusal;
+mod restore;
 mod session;
 mod store;
 mod sweep;
@@ -100,7 +102,9 @@ pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };
 pub use reader::{QueryError, ReadError, Reader};
+pub use record::RecordError;
 pub use refusal::Refusal;
+pub use restore::{RestoreError, WorkerNote, records};
 pub use session::{NewSession, SessionError, SessionId};
 pub use store::{OpenError, Store};
 pub use sweep::{Configuration, Extension, NewSweep, NewTrial, SweepError};

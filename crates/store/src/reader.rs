@@ -157,6 +157,15 @@ impl Reader {
         &mut self.connection
     }
 
+    /// [`Reader::query`] for other modules of this crate.
+    pub(crate) fn note<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, QueryError> {
+        self.query(what, read)
+    }
+
     /// Runs queries that see one state of the database.
     fn query<T>(
         &self,

@@ -113,10 +113,7 @@ pub(crate) fn is_true(connection: &Connection, trial: TrialId) -> rusqlite::Resu
 }
 
 /// Reads the trial's curves once: about a million observations a second.
-fn computed(
-    connection: &Connection,
-    trial: TrialId,
-) -> rusqlite::Result<BTreeMap<i64, Extremes>> {
+fn computed(connection: &Connection, trial: TrialId) -> rusqlite::Result<BTreeMap<i64, Extremes>> {
     let mut statement = connection.prepare_cached(
         "SELECT observations.metric, observations.step, observations.value
         FROM attempts

@@ -36,8 +36,9 @@ pub(crate) fn run(arguments: &RepairArguments, home: &Home) -> Result<ExitCode, 
     let before = examine(home, store.read(), true).map_err(|error| report(&error))?;
     if before.iter().any(|finding| finding.message.starts_with("the database is damaged")) {
         show(&before, arguments.json, false)?;
-        return Err(Report::usage("a damaged database cannot be mended", REBUILD)
-            .exit(ExitCode::Failure));
+        return Err(
+            Report::usage("a damaged database cannot be mended", REBUILD).exit(ExitCode::Failure)
+        );
     }
     let failed = mend(home, &mut store, &before).map_err(|error| report(&error))?;
     drop(store);

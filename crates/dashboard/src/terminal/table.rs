@@ -46,7 +46,8 @@ impl Table {
     /// # Panics
     /// Where the row has not one cell per column.
     pub fn push(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
-        let row: Vec<String> = row.into_iter().map(|cell| printable(cell.as_ref()).into_owned()).collect();
+        let row: Vec<String> =
+            row.into_iter().map(|cell| printable(cell.as_ref()).into_owned()).collect();
         assert_eq!(row.len(), self.columns.len(), "a row has one cell per column");
         self.rows.push(row);
     }

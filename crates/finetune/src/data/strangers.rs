@@ -39,7 +39,12 @@ fn take_table(name: &Path, content: &[u8]) {
 ///
 /// The library may panic on nonsense: a worker catches that and refuses the file. It must not do worse.
 fn take_tokenizer(json: &[u8]) {
-    let row = Row { text: "aaaaaaaaaaaaaaaaaaaa b \u{1b}[2J".into(), text_pair: None, label: "x".into(), line: 2 };
+    let row = Row {
+        text: "aaaaaaaaaaaaaaaaaaaa b \u{1b}[2J".into(),
+        text_pair: None,
+        label: "x".into(),
+        line: 2,
+    };
     let done = std::panic::catch_unwind(|| {
         let encoder = TextEncoder::from_json(json, 1000)?;
         let file = encoder.encode(&[row], 64)?;

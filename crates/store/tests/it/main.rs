@@ -10,5 +10,6 @@ mod histories;
 mod home;
 mod migrations;
 mod reading;
+mod records;
 mod sweeps;
 mod views;
