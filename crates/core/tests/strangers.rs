@@ -137,8 +137,15 @@ fn take(text: &str, overrides: &[String]) {
         Ok(sweep) => sweep,
         Err(problems) => return assert!(!problems.is_empty(), "refused without a reason"),
     };
-    let drawn = sample(&sweep);
     // What is large is the same again, and a test has a second.
+    let points = |parameter: &converge_core::search_space::Parameter| {
+        parameter.cases.iter().map(|case| case.domain.points()).max().unwrap_or(1).max(1)
+    };
+    let all = sweep.parameters.iter().map(points).fold(1, u64::saturating_mul);
+    if all.max(sweep.budget.max_trials.unwrap_or(0)) > 5000 {
+        return;
+    }
+    let drawn = sample(&sweep);
     if drawn.configurations.len() as u64 * sweep.replicates > 2000 {
         return;
     }

@@ -119,8 +119,7 @@ fn what_cannot_be_is_counted_and_its_worker_killed() {
     for message in impossible {
         let mut reactor = busy();
         let (changes, actions) = say(&mut reactor, 2, message.clone());
-        let log_read =
-            Change::LogRead { worker: WORKER, offset: 200, next_seq: 3, torn_lines: 0 };
+        let log_read = Change::LogRead { worker: WORKER, offset: 200, next_seq: 3, torn_lines: 0 };
         let stale = Change::StaleFrames { worker: WORKER, count: 1 };
         assert_eq!(changes, [stale, log_read], "{message:?}");
         assert!(actions.contains(&Action::Kill(WORKER)), "{message:?}");

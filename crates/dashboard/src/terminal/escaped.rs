@@ -9,7 +9,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     escape(text, |character| !matches!(character, '\n' | '\t') && is_active(character))
 }
 
-/// Returns a text that stays on its line: newlines and tabs are escaped too.
+/// Returns a text that stays on its line: newlines and tabs become spaces.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escape(text, is_active)
 }
@@ -21,7 +21,8 @@ fn escape(text: &str, must: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         match character {
-            '\n' | '\t' | '\r' if must(character) => shown.extend(character.escape_default()),
+            '\n' | '\t' if must(character) => shown.push(' '),
+            '\r' => shown.push_str("\\r"),
             _ if must(character) => shown.extend(character.escape_unicode()),
             _ => shown.push(character),
         }
@@ -44,7 +45,7 @@ mod tests {
         assert_eq!(escaped("a\tb\nc"), "a\tb\nc");
         assert_eq!(escaped("\x1b[2Jx\r\x07\u{9b}31m"), "\\u{1b}[2Jx\\r\\u{7}\\u{9b}31m");
         assert_eq!(escaped("gpj\u{202e}exe"), "gpj\\u{202e}exe");
-        assert_eq!(printable("a\tb\r\nc\x1b"), "a\\tb\\r\\nc\\u{1b}");
+        assert_eq!(printable("a\tb\r\nc\x1b"), "a b\\r c\\u{1b}");
     }
 
     #[test]

@@ -114,8 +114,9 @@ fn the_file_and_those_beside_it_are_its_owners_alone() {
         seen.push((entry.file_name().into_string().unwrap(), mode));
     }
     seen.sort();
-    let mut expected =
-        ["sweeps.db", "sweeps.db-shm", "sweeps.db-wal"].map(|name| (name.to_owned(), 0o600)).to_vec();
+    let mut expected = ["sweeps.db", "sweeps.db-shm", "sweeps.db-wal"]
+        .map(|name| (name.to_owned(), 0o600))
+        .to_vec();
     // The sweep's record is in there.
     expected.insert(0, ("sweeps".to_owned(), 0o700));
     assert_eq!(seen, expected);

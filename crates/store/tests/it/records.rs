@@ -101,7 +101,10 @@ fn each_contradiction_is_found_and_mended() {
             Contradiction::AttemptOfEndedWorker { attempt: converge_core::ids::AttemptId(2) },
         ),
         ("UPDATE trial_metrics SET min = 0.1", Contradiction::WrongExtremes { trial }),
-        ("UPDATE trials SET objective_step = 9 WHERE id = 1", Contradiction::WrongObjective { trial }),
+        (
+            "UPDATE trials SET objective_step = 9 WHERE id = 1",
+            Contradiction::WrongObjective { trial },
+        ),
         ("DROP VIEW trials_wide", Contradiction::WrongView),
     ] {
         let mut home = spoil(sql);
