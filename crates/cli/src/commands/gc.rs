@@ -23,8 +23,8 @@ pub(crate) fn run(arguments: &GcArguments, home: &Home) -> Result<ExitCode, Repo
         max_bytes: arguments.max_bytes,
         logs: arguments.logs,
     };
-    let reader = homes::open(home)?;
     if arguments.dry_run || !arguments.yes {
+        let reader = homes::open(home)?;
         let (plan, total) = plan(home, &reader, &policy)?;
         show(&plan, total, arguments.json, false)?;
         if !arguments.json && !plan.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &GcArguments, home: &Home) -> Result<ExitCode, Repo
         }
         return Ok(ExitCode::Done);
     }
-    drop(reader);
+    homes::expect(home)?;
     let _lock = drive::lock(home)?;
     let mut store = drive::open(home)?;
     let (plan, total) = plan(home, store.read(), &policy)?;

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &RepairArguments, home: &Home) -> Result<ExitCode, 
     }
     if !home.database().exists() {
         // Nothing to repair, and nothing to make.
-        drop(homes::open(home)?);
+        homes::expect(home)?;
     }
     let _lock = drive::lock(home)?;
     let mut store = Store::create_or_open(home.database())

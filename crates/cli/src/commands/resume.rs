@@ -14,7 +14,7 @@ use crate::{drive, home as homes, output};
 /// Runs the command.
 pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, Report> {
     // A home that is not there is an error, not something to make.
-    drop(homes::open(home)?);
+    homes::expect(home)?;
     let _lock = drive::lock(home)?;
     let store = drive::open(home)?;
     let summary = choose(&store, arguments.sweep.as_deref())?;
