@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["core", "protocol", "store", "scheduler", "worker", "dashboard"]),
 ];
 
-fn metadata() -> Value {
+pub(crate) fn metadata() -> Value {
     // For this platform alone: those of others need not be here to read.
     let version = Command::new("rustc").arg("-vV").output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();

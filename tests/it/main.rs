@@ -20,11 +20,19 @@ mod extension;
 mod failures;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
+/// Under which licences, and from where, all that is linked comes.
+mod licences;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.
 mod resume;
 /// `resume` as a plan: what it would do, and failed trials that are tried again.
 mod resumption;
 /// From a sweep file to the best configuration, with every reading command on the way.
 mod smoke;
+/// A stranger's files, names and words: refused or shown, never obeyed; a home is its owner's alone.
+mod strangers;
 /// The sweep files of this repository.
 mod sweep_files;
+/// Databases that an earlier converge wrote.
+mod upgrades;
+/// What a home can do without, what is wrong with it, and a database from its logs.
+mod upkeep;

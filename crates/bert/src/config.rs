@@ -156,19 +156,31 @@ impl BertConfig {
         serde_json::to_string_pretty(self).expect("a configuration of plain values serialises")
     }
 
+    /// Returns the values of embeddings and encoder; the bounds of [`Self::problems`] keep it from overflowing.
+    pub(crate) fn values(&self) -> u64 {
+        let [hidden, intermediate] =
+            [self.hidden_size, self.intermediate_size].map(|size| size as u64);
+        let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
+        let layer = 4 * hidden * hidden + 2 * hidden * intermediate;
+        rows as u64 * hidden + self.num_hidden_layers as u64 * layer
+    }
+
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        for (name, size) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
+        // The bounds are far beyond any BERT: what is above them comes from a damaged or a hostile file.
+        for (name, size, most) in [
+            ("vocab_size", self.vocab_size, 10_000_000),
+            ("hidden_size", self.hidden_size, 65_536),
+            ("num_hidden_layers", self.num_hidden_layers, 1_000),
+            ("num_attention_heads", self.num_attention_heads, 65_536),
+            ("intermediate_size", self.intermediate_size, 1_000_000),
+            ("max_position_embeddings", self.max_position_embeddings, 1_000_000),
+            ("type_vocab_size", self.type_vocab_size, 65_536),
         ] {
             if size == 0 {
                 problems.push(format!("`{name}` must be at least 1"));
+            } else if size > most {
+                problems.push(format!("`{name}` ({size}) must be at most {most}"));
             }
         }
         if self.num_attention_heads > 0

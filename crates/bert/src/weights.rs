@@ -71,6 +71,7 @@ pub fn load(
     let config = options.apply_to(config)?;
     let file = SafeTensors::deserialize(bytes)
         .map_err(|source| LoadError::Corrupt { bytes: bytes.len(), source })?;
+    check_size(&config, bytes.len())?;
     let model = BertClassifier::unfilled(&config, options, device);
 
     let mut plan = Plan::new(&file);
@@ -86,6 +87,19 @@ pub fn load(
         })
     });
     Ok((model, report))
+}
+
+/// Refuses a configuration whose model would fill the memory, and which the file cannot hold: before it is made.
+///
+/// A file that only lacks something is told tensor by tensor.
+fn check_size(config: &BertConfig, bytes: usize) -> Result<(), ConfigError> {
+    const HARMLESS: u64 = 1 << 28;
+    let values = config.values();
+    if values <= HARMLESS || values / 8 <= bytes as u64 {
+        return Ok(());
+    }
+    let message = format!("it describes {values} values, and the weights have {bytes} bytes");
+    ConfigError::of(vec![message])
 }
 
 /// Writes a model as a `model.safetensors` that [`load`] and Hugging Face's libraries read.

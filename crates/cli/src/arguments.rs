@@ -72,6 +72,12 @@ pub(crate) enum Command {
     Curve(CurveArguments),
     /// Write every observation of a sweep to stdout
     Export(ExportArguments),
+    /// Show files that the home can do without: checkpoints of finished trials, weights beyond the best; --yes deletes
+    Gc(GcArguments),
+    /// Show what is wrong with the home: rows, files, permissions; --yes mends it
+    Repair(RepairArguments),
+    /// Make a new database from the workers' logs, where the old one is lost or damaged; the old one stays beside it
+    Rebuild(RebuildArguments),
     /// Look at devices and their workers, disk, database and downloads
     Doctor(DoctorArguments),
     /// The process that trains; started by `run`
@@ -254,6 +260,79 @@ pub(crate) enum Format {
     Jsonl,
 }
 
+/// `gc`.
+#[derive(Debug, Args)]
+pub(crate) struct GcArguments {
+    /// Finished trials of each sweep whose best weights stay [default: `[run] keep_best`]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_best: Option<u64>,
+    /// Most that the home may hold, such as 10GB or 500MiB: beyond it the worst-ranked weights go too. Database, logs,
+    /// and the newest checkpoint of every unfinished trial stay
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_bytes: Option<u64>,
+    /// Logs of finished sweeps' workers too: `rebuild` is not possible without them
+    #[arg(long)]
+    pub(crate) logs: bool,
+    /// Only show what would go; this is what happens without --yes
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Delete; not while a sweep runs in this home
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads a size such as `10GB`.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("KIB", 1 << 10),
+        ("MIB", 1 << 20),
+        ("GIB", 1 << 30),
+        ("TIB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("B", 1),
+        ("", 1),
+    ];
+    let upper = text.trim().to_ascii_uppercase();
+    let digits = upper.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = UNITS.iter().find(|(name, _)| *name == &upper[digits.len()..]);
+    let number: Option<f64> = digits.trim().parse().ok().filter(|number: &f64| *number >= 0.0);
+    match (number, unit) {
+        (Some(number), Some((_, unit))) if number.is_finite() => Ok((number * *unit as f64) as u64),
+        _ => Err("expected a size such as 500MB, 10GB or 2GiB".into()),
+    }
+}
+
+/// `repair`.
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// Only show what is wrong; this is what happens without --yes
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Mend what can be mended without guessing at results; not while a sweep runs in this home
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArguments {
+    /// Say that it is meant
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
@@ -281,4 +360,21 @@ pub(crate) struct WorkerArguments {
     /// Threads
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in
+            [("10GB", 10_000_000_000), ("1.5 MiB", 1_572_864), ("7", 7), ("2kb", 2_000), ("0", 0)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1GB", "10 parsecs", "nan", "inf"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) async fn prepare_cases(
         places: chosen.places.clone(),
         threads: machine::look().cores,
     };
-    let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
+    let directory = Home::temporary("prepare")?;
     let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
     let interrupted = interrupts.next();
     let facts =

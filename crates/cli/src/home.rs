@@ -22,22 +22,34 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<Home, Report> {
     })
 }
 
+/// Refuses a home without a database, which is not something to make; one of an older version is upgraded by whoever
+/// opens it for writing.
+pub(crate) fn expect(home: &Home) -> Result<(), Report> {
+    match Reader::open(home.database()) {
+        Ok(_) | Err(ReadError::Older { .. }) => Ok(()),
+        Err(error) => Err(unreadable(&error)),
+    }
+}
+
 /// Opens the home's database for reading.
 pub(crate) fn open(home: &Home) -> Result<Reader, Report> {
-    Reader::open(home.database()).map_err(|error| {
-        let missing = matches!(error, ReadError::Missing { .. });
-        let newer = matches!(error, ReadError::Newer { .. });
-        let report = Report::error(&error);
-        match (missing, newer) {
-            (true, _) => report
-                .exit(ExitCode::Usage)
-                .hint("start a sweep with `converge run FILE`, or name its home with --home"),
-            (_, true) => report
-                .exit(ExitCode::Usage)
-                .hint("use the version of converge that wrote it, or a newer one"),
-            _ => report.hint("look with `converge doctor`"),
-        }
-    })
+    Reader::open(home.database()).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &ReadError) -> Report {
+    let report = Report::error(error);
+    match error {
+        ReadError::Missing { .. } => report
+            .exit(ExitCode::Usage)
+            .hint("start a sweep with `converge run FILE`, or name its home with --home"),
+        ReadError::Newer { .. } => report
+            .exit(ExitCode::Usage)
+            .hint("use the version of converge that wrote it, or a newer one"),
+        ReadError::Older { .. } => report
+            .exit(ExitCode::Usage)
+            .hint("`converge resume` upgrades it, and keeps a copy of the file as it was"),
+        _ => report.hint("look with `converge doctor`"),
+    }
 }
 
 /// Returns the sweep of this name, or the one that was worked on last.

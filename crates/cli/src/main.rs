@@ -22,6 +22,7 @@ mod stored;
 mod sweep_source;
 
 use clap::Parser as _;
+use nix::sys::stat::{Mode, umask};
 
 use arguments::{Arguments, Command};
 use exit_code::ExitCode;
@@ -32,6 +33,8 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // Data, labels and weights are nobody else's business, whichever library writes them.
+    umask(Mode::from_bits_truncate(0o077));
     let arguments = Arguments::parse();
     // A worker has its own log and its own way to end.
     if let Command::Worker(worker) = &arguments.command {
@@ -64,6 +67,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),
         Command::Export(export) => commands::export::run(export, &home),
+        Command::Gc(gc) => commands::gc::run(gc, &home),
+        Command::Repair(repair) => commands::repair::run(repair, &home),
+        Command::Rebuild(rebuild) => commands::rebuild::run(rebuild, &home),
         Command::Doctor(doctor) => commands::doctor::run(doctor, &home),
         Command::Worker(_) => Ok(ExitCode::Done),
     }

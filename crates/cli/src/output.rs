@@ -6,26 +6,34 @@ use converge_core::key::{KEYS, Key};
 use converge_core::search_space::Configuration;
 use converge_core::settings::Settings;
 use converge_core::value::Value;
+use converge_dashboard::terminal::escaped::escaped;
 use converge_dashboard::terminal::style::Style;
 use serde::Serialize;
 
 use crate::report::Report;
 
-/// Writes data to stdout. A closed pipe (`| head`) is not an error.
+/// Writes data to stdout, control characters escaped: names, values and messages may be a stranger's.
+/// A closed pipe (`| head`) is not an error.
 pub(crate) fn data(text: &str) {
+    drawing(&escaped(text));
+}
+
+/// Writes data whose only control characters are our own: a plot in colours.
+pub(crate) fn drawing(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Writes talk to stderr.
+/// Writes talk to stderr, control characters escaped.
 pub(crate) fn talk(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(escaped(text).as_bytes());
 }
 
 /// Writes a value as indented JSON to stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Report> {
     let text = serde_json::to_string_pretty(value)?;
-    data(&text);
-    data("\n");
+    // JSON has escapes of its own.
+    drawing(&text);
+    drawing("\n");
     Ok(())
 }
 

@@ -11,6 +11,9 @@ use converge_core::value::Value;
 use crate::home::working_directory;
 use crate::report::Report;
 
+/// Start of the override that names another worker program.
+const WORKER: &str = "run.worker=";
+
 /// A sweep and where it came from.
 #[derive(Debug)]
 pub(crate) struct SweepSource {
@@ -40,14 +43,26 @@ pub(crate) fn read(
     let text = String::from_utf8(bytes).map_err(|_| {
         Report::usage(format!("`{shown}` is not UTF-8 text"), "a sweep file is TOML")
     })?;
+    let named_by_user = overrides.iter().any(|text| text.trim_start().starts_with(WORKER));
     let mut overrides = overrides.to_vec();
     overrides.extend(name.map(|name| format!("sweep.name={name}")));
     let mut sweep = converge_core::sweep_file::read(&text, &shown, &overrides)
         .map_err(|problems| Report::problems(&problems))?;
+    if let (Some(program), false) = (&sweep.run.worker, named_by_user) {
+        return Err(foreign_program(&shown, program));
+    }
     let directory = working_directory()?;
     make_absolute(&mut sweep, &directory);
     let path = directory.join(file).display().to_string();
     Ok(SweepSource { sweep, path, text, overrides })
+}
+
+/// A sweep file may be a stranger's: it names data and numbers, and never a program to run.
+fn foreign_program(file: &str, program: &str) -> Report {
+    Report::usage(
+        format!("`{file}` names a program to run ([run] `worker`), and a sweep file must not"),
+        format!("if you trust it, name it yourself: converge run {file} run.worker={program}"),
+    )
 }
 
 fn make_absolute(sweep: &mut Sweep, directory: &Path) {

@@ -61,7 +61,7 @@ pub fn plan_workers(
         format!("{:.1} GiB free, {:.1} GiB per worker", gib(machine.free_memory), gib(peak_memory));
     let room = match (gpus, measured) {
         (Some(_), Some(measured)) => measured.max(1),
-        (Some(gpus), None) => (gpus.count * gpus.workers_per_gpu).max(1),
+        (Some(gpus), None) => gpus.count.saturating_mul(gpus.workers_per_gpu).max(1),
         (None, measured) => measured.unwrap_or(machine.cores).clamp(1, by_memory),
     };
     let (workers, reason) = match wanted {
@@ -100,15 +100,19 @@ pub fn peak_memory(
         Optimizer::Sgd => u64::from(train.momentum > 0.0),
     };
     let copies = 3 + states;
-    let examples = train.batch_size.div_ceil(train.gradient_accumulation);
-    let tokens = examples * max_length;
-    let per_token = 8 * model.hidden_size + model.intermediate_size;
+    let examples = train.batch_size.div_ceil(train.gradient_accumulation.max(1));
+    // A stranger's numbers may be of any size: too large is as good as endless.
+    let tokens = examples.saturating_mul(max_length);
+    let per_token = model.hidden_size.saturating_mul(8).saturating_add(model.intermediate_size);
     let of_token = if gradient_checkpointing {
-        model.hidden_size * model.layers + per_token
+        model.hidden_size.saturating_mul(model.layers).saturating_add(per_token)
     } else {
-        per_token * model.layers
+        per_token.saturating_mul(model.layers)
     };
-    AT_REST + FLOAT * (copies * model.parameters + tokens * of_token)
+    let floats = copies.saturating_mul(model.parameters);
+    FLOAT
+        .saturating_mul(floats.saturating_add(tokens.saturating_mul(of_token)))
+        .saturating_add(AT_REST)
 }
 
 #[cfg(test)]

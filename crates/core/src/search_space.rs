@@ -130,8 +130,19 @@ impl Domain {
                 max.checked_sub(*min).map_or(usize::MAX, |span| (span / step) as usize + 1)
             }
             // A hair's breadth more, since (0.3 - 0.0) / 0.1 is 2.9999999999999996.
-            Self::Steps { min, max, step } => ((max - min) / step + 1e-9) as usize + 1,
+            Self::Steps { min, max, step } => {
+                (((max - min) / step + 1e-9) as usize).saturating_add(1)
+            }
             Self::Values(_) | Self::Uniform { .. } | Self::LogUniform { .. } => 0,
+        }
+    }
+
+    /// Returns the number of points of a grid over this domain; 0 where a grid needs `count`.
+    pub fn points(&self) -> u64 {
+        match self {
+            Self::Values(values) => values.len() as u64,
+            Self::Integers { .. } | Self::Steps { .. } => self.stepped_len() as u64,
+            Self::Uniform { count, .. } | Self::LogUniform { count, .. } => count.unwrap_or(0),
         }
     }
 

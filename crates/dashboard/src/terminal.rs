@@ -1,5 +1,6 @@
 //! Views as text for a terminal.
 
+pub mod escaped;
 pub mod number;
 pub mod plot;
 pub mod progress;

@@ -10,3 +10,6 @@ pub(crate) mod labels;
 pub(crate) mod split;
 pub(crate) mod table;
 pub(crate) mod tokens;
+
+#[cfg(test)]
+mod strangers;

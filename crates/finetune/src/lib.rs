@@ -28,6 +28,7 @@ mod loss_scale;
 mod optimizer;
 mod permutation;
 mod prepare;
+mod regular_file;
 mod schedule;
 mod source;
 mod start;

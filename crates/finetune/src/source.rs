@@ -1,7 +1,6 @@
 //! Where a model comes from: a directory, the Hugging Face hub, or a preset.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use converge_bert::{
@@ -17,6 +16,7 @@ use crate::data::table::Row;
 use crate::data::tokens::TextEncoder;
 use crate::durable;
 use crate::hub::Hub;
+use crate::regular_file;
 use crate::vocabulary;
 
 /// A model that can be loaded, and the tokenizer that goes with it.
@@ -85,7 +85,7 @@ impl Source {
         let mut problems = Vec::new();
         let config_text = read_file(config_path, &mut problems);
         let tokenizer_json = read_file(tokenizer_path, &mut problems);
-        let weights_hash = match durable::sha256_of_file(weights_path) {
+        let weights_hash = match regular_file::sha256(weights_path) {
             Ok(hash) => Some(hash),
             Err(error) => {
                 problems.push(unreadable(weights_path, &error));
@@ -166,7 +166,7 @@ fn hashes(model: String, config: String, tokenizer: String) -> BTreeMap<String, 
 }
 
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
-    fs::read(path).map_err(|error| problems.push(unreadable(path, &error))).ok()
+    regular_file::read(path).map_err(|error| problems.push(unreadable(path, &error))).ok()
 }
 
 /// Says why a file cannot be read, and what to do where it is absent.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use converge_core::facts::Facts;
-use converge_core::ids::AttemptId;
+use converge_core::ids::{AttemptId, TrialId};
 use converge_core::objective::Objective;
 use converge_core::problem::Problem;
 use converge_core::script::Script;
@@ -126,6 +126,9 @@ pub enum Down {
 pub struct Assignment {
     /// The attempt: named in every frame about it.
     pub attempt: AttemptId,
+    /// Its trial: no worker asks, but with it the logs alone say whose the attempt was. Logs before it was added lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialId>,
     /// The how manieth attempt of its trial, from 1.
     pub attempt_number: u64,
     /// What to do.

@@ -184,6 +184,7 @@ fn down() -> impl Strategy<Value = Down> {
         |(attempt, work, resume_from, attempt_directory, checkpoint_seconds, checkpointing)| {
             Down::Assign(Box::new(Assignment {
                 attempt: AttemptId(attempt),
+                trial: None,
                 attempt_number: 1,
                 work,
                 resume_from,

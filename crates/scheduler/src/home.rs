@@ -55,6 +55,28 @@ impl Home {
         Self { root: found.unwrap_or_else(|| directory.join(NAME)) }
     }
 
+    /// Makes a folder of its own among the system's temporary ones, for this user only.
+    ///
+    /// Others can write there and guess names: a name that is taken, by whatever, is not used.
+    ///
+    /// # Errors
+    /// Where no folder can be made.
+    pub fn temporary(purpose: &str) -> std::io::Result<PathBuf> {
+        let pid = std::process::id();
+        let mut taken = None;
+        for count in 0..1000 {
+            let folder = std::env::temp_dir().join(format!("converge-{purpose}-{pid}-{count}"));
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(folder),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    taken = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(taken.unwrap_or_else(|| std::io::Error::other("no name is free")))
+    }
+
     /// Returns the folder.
     pub fn root(&self) -> &Path {
         &self.root
@@ -134,6 +156,24 @@ impl Home {
         note.trim().strip_prefix("pid ")?.parse().ok()
     }
 
+    /// Returns the place of something in this home, given relative to it, if it lies in one of the folders in which
+    /// trials leave their files, and no link on the way leads out of it.
+    ///
+    /// What a worker said once is not believed when it is time to read or to delete.
+    pub fn inside(&self, relative: &str) -> Option<PathBuf> {
+        let mut parts = Path::new(relative).components();
+        let plain = parts.all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !plain || !(relative.starts_with("attempts/") || relative.starts_with("workers/")) {
+            return None;
+        }
+        let path = self.root.join(relative);
+        let root = self.root.canonicalize().ok()?;
+        let parent = path.parent()?.canonicalize().ok()?;
+        let real = parent == root.join(Path::new(relative).parent()?);
+        let linked = path.symlink_metadata().ok()?.is_symlink();
+        (real && !linked).then_some(path)
+    }
+
     fn lock_path(&self) -> PathBuf {
         self.root.join("scheduler.lock")
     }
@@ -151,6 +191,48 @@ mod tests {
         assert_eq!(Home::search(&deep).root(), deep.join(NAME));
         std::fs::create_dir(directory.path().join(NAME)).unwrap();
         assert_eq!(Home::search(&deep).root(), directory.path().join(NAME));
+    }
+
+    #[test]
+    fn nothing_outside_of_a_home_is_inside() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path().join("home"));
+        home.create().unwrap();
+        let attempt = home.root().join("attempts/1");
+        std::fs::create_dir_all(attempt.join("best")).unwrap();
+        std::fs::create_dir(directory.path().join("other")).unwrap();
+        std::os::unix::fs::symlink(directory.path(), attempt.join("out")).unwrap();
+        std::os::unix::fs::symlink(attempt.join("best"), attempt.join("alias")).unwrap();
+        assert_eq!(home.inside("attempts/1/best"), Some(attempt.join("best")));
+        for outside in [
+            "",
+            "/",
+            "/etc",
+            "..",
+            "attempts/../../other",
+            "attempts/1/../../../other",
+            "../other",
+            "sweeps.db",
+            "cache",
+            "attempts/1/out/other",
+            "attempts/1/out",
+            "attempts/1/alias",
+            "attempts/1/nothing",
+            "./attempts/1",
+        ] {
+            assert_eq!(home.inside(outside), None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_folder_is_nobody_else_s() {
+        let [first, second] = [(); 2].map(|()| Home::temporary("test").unwrap());
+        assert_ne!(first, second);
+        let mode = std::os::unix::fs::MetadataExt::mode(&first.metadata().unwrap());
+        assert_eq!(mode & 0o777, 0o700);
+        for folder in [first, second] {
+            std::fs::remove_dir(folder).unwrap();
+        }
     }
 
     #[test]

@@ -9,11 +9,7 @@ use converge_core::objective::Objective;
 use converge_store::{Change, QueryError, Store};
 
 use crate::home::Home;
-
-/// Prefix of checkpoint folders in an attempt's folder.
-const CHECKPOINT: &str = "checkpoint-";
-/// Folder of the best weights in an attempt's folder.
-const BEST: &str = "best";
+use crate::inventory::{BEST, CHECKPOINT};
 
 /// Knows which finished trials keep their best weights.
 #[derive(Debug)]
@@ -73,7 +69,7 @@ impl Housekeeping {
         }
         let weights = left.best_weights.as_ref().filter(|_| left.completed);
         for directory in &left.directories {
-            let folder = home.root().join(directory);
+            let Some(folder) = home.inside(directory) else { continue };
             remove_checkpoints(&folder);
             let best = folder.join(BEST);
             if weights.is_none_or(|weights| home.root().join(&weights.directory) != best) {
@@ -93,7 +89,9 @@ impl Housekeeping {
         }
         while self.kept.len() as u64 > self.keep_best {
             let evicted = self.kept.remove(self.worst());
-            remove(&home.root().join(&evicted.directory));
+            if let Some(folder) = home.inside(&evicted.directory) {
+                remove(&folder);
+            }
             changes.push(Change::BestWeights { trial: evicted.trial, weights: None });
         }
         changes

@@ -68,7 +68,7 @@ pub async fn prepare(
     let unusable =
         |source| PreparationError::Mailbox { directory: directory.display().to_string(), source };
     let mut mailbox = Mailbox::create(directory).map_err(unusable)?;
-    let cache_directory = cache.display().to_string();
+    let (wanted, cache_directory) = (cases.len(), cache.display().to_string());
     mailbox.send(&Down::Prepare { cases, split_seed, cache_directory }).map_err(unusable)?;
     let (signs, mut heard) = unbounded_channel();
     let program = command.program.path.display().to_string();
@@ -80,7 +80,7 @@ pub async fn prepare(
         .map_err(|source| PreparationError::Launch { program, source })?;
     process.ring();
     let answer = tokio::select! {
-        answer = listen(&mut mailbox, &mut heard) => answer.map_err(unusable)?,
+        answer = listen(&mut mailbox, &mut heard, wanted) => answer.map_err(unusable)?,
         () = interrupted => Err(PreparationError::Interrupted),
     };
     leave(process, directory);
@@ -90,12 +90,17 @@ pub async fn prepare(
 async fn listen(
     mailbox: &mut Mailbox,
     heard: &mut tokio::sync::mpsc::UnboundedReceiver<Sign>,
+    wanted: usize,
 ) -> std::io::Result<Result<Vec<Facts>, PreparationError>> {
     loop {
         let sign = heard.recv().await;
         for frame in mailbox.read()?.frames {
             match frame.message {
-                Up::Prepared { facts } => return Ok(Ok(facts)),
+                Up::Prepared { facts } if facts.len() == wanted => return Ok(Ok(facts)),
+                Up::Prepared { facts } => {
+                    let exit = format!("it answered for {} of {wanted} cases", facts.len());
+                    return Ok(Err(PreparationError::Ended { exit, last_words: String::new() }));
+                }
                 Up::Refused { problems } => return Ok(Err(PreparationError::Refused(problems))),
                 _ => {}
             }

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod budget;
+mod plausible;
 mod policy;
 mod requests;
 mod trials;
@@ -402,10 +403,15 @@ impl Reactor {
         decisions.actions.push(Action::Send(id, Box::new(message)));
     }
 
-    /// Returns a path as the database holds it.
-    fn relative(&self, path: &str) -> String {
-        let below = path.strip_prefix(self.home.as_str()).map(|rest| rest.trim_start_matches('/'));
-        below.unwrap_or(path).to_string()
+    /// Returns a path as the database holds it, if it lies in the attempt's own folder.
+    ///
+    /// What is stored here is read and deleted later: no word of a worker may name anything else.
+    fn own(&self, attempt: AttemptId, path: &str) -> Option<String> {
+        let relative = path.strip_prefix(self.home.as_str())?.trim_start_matches('/');
+        let inside = relative.strip_prefix(&format!("attempts/{attempt}/"))?;
+        let plain =
+            |part: &str| !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control);
+        (path.len() <= 4096 && inside.split('/').all(plain)).then(|| relative.to_string())
     }
 
     fn interrupt(&mut self, decisions: &mut Decisions) {

@@ -24,7 +24,7 @@ use crate::mailbox::Mailbox;
 use crate::oom_killer::OomKiller;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor, RequestId};
 use crate::requests::{Request, Requests};
-use crate::{clock, evidence};
+use crate::{clock, evidence, worker_notes};
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
@@ -221,7 +221,9 @@ impl Session {
         if changes.is_empty() {
             return Ok(());
         }
-        self.store.apply(changes, clock::unix_ms()).map_err(SessionError::Store)
+        self.store.apply(changes, clock::unix_ms()).map_err(SessionError::Store)?;
+        worker_notes::write_ends(&self.home, changes);
+        Ok(())
     }
 
     fn act(
@@ -300,6 +302,10 @@ impl Session {
             process_start: identity.process_start,
             boot_id: identity.boot_id,
         }])?;
+        match self.store.read().worker_note(worker) {
+            Ok(note) => worker_notes::write_start(&directory, &note),
+            Err(error) => tracing::warn!(%worker, %error, "cannot note which worker it is"),
+        }
         Ok(Event::Launched(worker))
     }
 

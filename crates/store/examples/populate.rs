@@ -56,6 +56,7 @@ fn main() -> Result<(), Failure> {
                 from_step: 0,
                 directory: format!("attempts/{attempt}"),
                 down_seq,
+                accumulation_factor: 1,
             });
             changes.extend(life(trial, attempt, &record.objective.metric, down_seq));
             attempt = AttemptId(attempt.0 + 1);

@@ -76,10 +76,13 @@ mod change;
 mod configuration;
 mod connection;
 mod database_error;
+mod mend;
 mod migrate;
 mod objective;
 mod reader;
+mod record;
 mod refusal;
+mod restore;
 mod session;
 mod store;
 mod sweep;
@@ -90,8 +93,10 @@ mod word;
 pub use apply::ApplyError;
 pub use change::{BestWeights, Change, Evidence, ResumePoint};
 pub use database_error::DatabaseError;
+pub use reader::contradictions::Contradiction;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
 pub use reader::health::sqlite_version;
+pub use reader::holdings::{AttemptHolding, Holdings, TrialHolding, WorkerHolding};
 pub use reader::leavings::{KeptWeights, Leavings};
 pub use reader::ranking::RankedTrial;
 pub use reader::summary::{SweepSummary, TrialCounts};
@@ -99,9 +104,11 @@ pub use reader::sweep::{BestTrial, OpenAttemptRecord, SweepRecord, WorkerRecord}
 pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };
-pub use reader::usage::OpenSession;
+pub use reader::usage::{OpenSession, Origin};
 pub use reader::{QueryError, ReadError, Reader};
+pub use record::RecordError;
 pub use refusal::Refusal;
+pub use restore::{RestoreError, WorkerNote, records};
 pub use session::{NewSession, SessionError, SessionId};
 pub use store::{OpenError, Store};
 pub use sweep::{Configuration, Extension, NewSweep, NewTrial, Source, SweepError};

@@ -1,9 +1,11 @@
 //! Reading a home's database: beside its writer, or where nothing may be written at all.
 
+pub(crate) mod contradictions;
 pub(crate) mod curve;
 #[cfg(test)]
 mod effort;
 pub(crate) mod health;
+pub(crate) mod holdings;
 pub(crate) mod leavings;
 pub(crate) mod ranking;
 pub(crate) mod summary;
@@ -156,6 +158,15 @@ impl Reader {
 
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    /// [`Reader::query`] for other modules of this crate.
+    pub(crate) fn note<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, QueryError> {
+        self.query(what, read)
     }
 
     /// Runs queries that see one state of the database.

@@ -100,7 +100,8 @@ impl Store {
         if connection.is_readonly(MAIN_DB).map_err(failed)? {
             return Err(OpenError::ReadOnly { path: path.to_owned() });
         }
-        match migrate::found(&connection).map_err(failed)? {
+        let found = migrate::found(&connection).map_err(failed)?;
+        match found {
             Found::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
             Found::Ours(found) if found > migrate::VERSION => {
                 return Err(OpenError::Newer {
@@ -116,7 +117,20 @@ impl Store {
             return Err(OpenError::NoLog { path: path.to_owned(), granted });
         }
         migrate::migrate(&mut connection, path).map_err(failed)?;
-        Ok(Self { reader: Reader::over(connection), cache: Cache::default() })
+        let store = Self { reader: Reader::over(connection), cache: Cache::default() };
+        if matches!(found, Found::Ours(version) if version < migrate::VERSION) {
+            store.add_records();
+        }
+        Ok(store)
+    }
+
+    /// Writes the records of sweeps that an older version made; `repair` does it where this fails.
+    fn add_records(&self) {
+        for (sweep, name) in self.reader.sweeps_without_record().unwrap_or_default() {
+            if let Err(error) = self.write_record(sweep) {
+                tracing::warn!(name, %error, "cannot write the record of a sweep");
+            }
+        }
     }
 
     /// Reads what has been written so far, through the writer's own connection.
@@ -141,6 +155,11 @@ impl Store {
             tracing::warn!(%error, "cannot go back to unsynced transactions");
         }
         done
+    }
+
+    /// Forgets what was learnt from rows that were changed in another way than by changes.
+    pub(crate) fn forget(&mut self) {
+        self.cache = Cache::default();
     }
 
     /// Runs `write` as one transaction.

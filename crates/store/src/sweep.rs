@@ -11,6 +11,7 @@ use converge_core::value::Value;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
+use crate::record::{self, RecordError};
 use crate::store::Store;
 use crate::wide;
 use crate::word::{at_word, goal_word};
@@ -123,6 +124,9 @@ pub enum SweepError {
     /// A value cannot be written as JSON.
     #[error("cannot write the sweep as JSON")]
     Json(#[from] serde_json::Error),
+    /// Its record beside the database cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The database's answer.
     #[error(transparent)]
     Database(DatabaseError),
@@ -156,6 +160,7 @@ impl Store {
             let id = insert_sweep(connection, sweep, now_ms)?;
             insert_trials(connection, id, &sweep.trials, sweep.facts.len(), now_ms)?;
             wide::recreate(connection)?;
+            record::write(connection, id)?;
             Ok(id)
         })
     }
@@ -214,6 +219,7 @@ impl Store {
                 )?;
             }
             wide::recreate(connection)?;
+            record::write(connection, sweep)?;
             Ok(())
         })
     }

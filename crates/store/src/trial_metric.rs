@@ -75,10 +75,45 @@ impl Extremes {
     }
 }
 
-/// Computes a trial's extremes anew from the observations that count.
-///
-/// Reads the trial's curves once: about a million observations a second.
+/// Computes a trial's extremes anew from the observations that count, and stores them.
 pub(crate) fn recompute(connection: &Connection, trial: TrialId) -> rusqlite::Result<()> {
+    let all = computed(connection, trial)?;
+    connection.prepare_cached("DELETE FROM trial_metrics WHERE trial = ?1")?.execute([trial.0])?;
+    for (metric, extremes) in all {
+        extremes.merge_into(connection, trial, metric)?;
+    }
+    Ok(())
+}
+
+/// Returns whether what is stored of a trial's extremes is what its observations say.
+pub(crate) fn is_true(connection: &Connection, trial: TrialId) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT metric, min, min_step, max, max_step, last, last_step FROM trial_metrics
+        WHERE trial = ?1",
+    )?;
+    let stored: BTreeMap<i64, Extremes> = statement
+        .query_map([trial.0], |row| {
+            let extreme = |value, step| {
+                let value: Option<f64> = row.get(value)?;
+                let step: Option<u64> = row.get(step)?;
+                Ok::<_, rusqlite::Error>(value.zip(step))
+            };
+            let extremes = Extremes {
+                min: extreme(1, 2)?,
+                max: extreme(3, 4)?,
+                last: row.get::<_, Option<f64>>(5)?.unwrap_or(f64::NAN),
+                last_step: row.get(6)?,
+            };
+            Ok((row.get(0)?, extremes))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let computed = computed(connection, trial)?;
+    // NaN is not equal to itself; how it is written is.
+    Ok(format!("{stored:?}") == format!("{computed:?}"))
+}
+
+/// Reads the trial's curves once: about a million observations a second.
+fn computed(connection: &Connection, trial: TrialId) -> rusqlite::Result<BTreeMap<i64, Extremes>> {
     let mut statement = connection.prepare_cached(
         "SELECT observations.metric, observations.step, observations.value
         FROM attempts
@@ -97,9 +132,5 @@ pub(crate) fn recompute(connection: &Connection, trial: TrialId) -> rusqlite::Re
             .and_modify(|extremes| extremes.observe(value, step))
             .or_insert_with(|| Extremes::of(value, step));
     }
-    connection.prepare_cached("DELETE FROM trial_metrics WHERE trial = ?1")?.execute([trial.0])?;
-    for (metric, extremes) in all {
-        extremes.merge_into(connection, trial, metric)?;
-    }
-    Ok(())
+    Ok(all)
 }

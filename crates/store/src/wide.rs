@@ -28,15 +28,17 @@ const MOST_PARAMETERS: usize = 1_500;
 
 /// Makes the view anew if a parameter has come since it was made.
 pub(crate) fn recreate(connection: &Connection) -> rusqlite::Result<()> {
-    let parameters = parameters(connection)?;
-    let sql = definition(&parameters);
+    let Some(sql) = missing(connection)? else { return Ok(()) };
+    connection.execute_batch(&format!("DROP VIEW IF EXISTS trials_wide;\n{sql};"))
+}
+
+/// Returns the view as it should be, where it is not so.
+pub(crate) fn missing(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = definition(&parameters(connection)?);
     let present: Option<String> = connection
         .query_row("SELECT sql FROM sqlite_schema WHERE name = 'trials_wide'", [], |row| row.get(0))
         .optional()?;
-    if present.is_some_and(|present| present == sql) {
-        return Ok(());
-    }
-    connection.execute_batch(&format!("DROP VIEW IF EXISTS trials_wide;\n{sql};"))
+    Ok((present.as_deref() != Some(sql.as_str())).then_some(sql))
 }
 
 /// Returns the names of all parameters of this home, sorted.

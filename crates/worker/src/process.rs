@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use converge_core::ids::AttemptId;
 use converge_core::trial::AttemptEnding;
 use converge_protocol::message::{Assignment, Down, Up};
+use nix::sys::stat::{Mode, umask};
 
 use crate::arguments::Arguments;
 use crate::ears::{self, Event};
@@ -38,6 +39,8 @@ const PANICKED: u8 = 101;
 /// Exit code: 0 after a goodbye in peace, 1 after a failed attempt or a defect of the surroundings,
 /// 101 after a panic.
 pub fn run(arguments: Arguments) -> ExitCode {
+    // Weights and logs are for this user alone, whichever library writes them.
+    umask(Mode::from_bits_truncate(0o077));
     let blocked = ears::block_signals();
     let journal = Journal::install();
     if let Err(error) = blocked {

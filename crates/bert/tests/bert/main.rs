@@ -7,4 +7,5 @@ mod golden;
 mod loading;
 mod minilm;
 mod reference;
+mod strangers;
 mod training_mode;

@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &CurveArguments, home: &Home) -> Result<ExitCode, R
         unit: "step",
         style: output::stdout_style(),
     };
-    output::data(&plot(&curves, &settings));
+    output::drawing(&plot(&curves, &settings));
     Ok(ExitCode::Done)
 }
 

@@ -6,6 +6,7 @@ use converge_core::placement::{Offer, Presence};
 use converge_dashboard::terminal::number::bytes;
 use converge_scheduler::home::Home;
 use converge_scheduler::machine;
+use converge_scheduler::repair::examine;
 use converge_store::{ReadError, Reader};
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &DoctorArguments, home: &Home) -> Result<ExitCode, 
         home_check(home),
         disk(home),
         database(home),
+        files(home),
         asset(&directory, "model", "models/minilm/model.safetensors"),
         asset(&directory, "data", "data/movie_reviews.tsv"),
     ];
@@ -173,7 +175,10 @@ fn database(home: &Home) -> Check {
         Err(ReadError::Missing { .. }) => {
             check("database", true, format!("none yet (SQLite {sqlite})"))
         }
-        Err(error) => check("database", false, error.to_string()),
+        Err(error) => Check {
+            hint: Some(commands::repair::REBUILD.into()),
+            ..check("database", false, error.to_string())
+        },
         Ok(reader) => match reader.integrity() {
             Ok(problems) if problems.is_empty() => {
                 let sweeps = reader.sweeps().map_or(0, |sweeps| sweeps.len());
@@ -182,6 +187,26 @@ fn database(home: &Home) -> Check {
             Ok(problems) => check("database", false, problems.join("; ")),
             Err(error) => check("database", false, error.to_string()),
         },
+    }
+}
+
+/// What `repair` would do, but for what takes a pass over all curves.
+fn files(home: &Home) -> Check {
+    let Ok(reader) = Reader::open(home.database()) else {
+        return check("files", true, "none yet, or none that a database names");
+    };
+    match examine(home, &reader, false) {
+        Ok(findings) if findings.is_empty() => check("files", true, "as the database says"),
+        Ok(findings) => {
+            let first = findings.first().map_or(String::new(), |one| one.message.clone());
+            let more = match findings.len() - 1 {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            let hint = "`converge repair` lists all, `converge repair --yes` mends what it can";
+            Check { hint: Some(hint.into()), ..check("files", false, format!("{first}{more}")) }
+        }
+        Err(error) => check("files", false, error.to_string()),
     }
 }
 

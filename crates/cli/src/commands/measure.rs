@@ -33,7 +33,7 @@ pub(crate) fn run(
 ) -> Result<ExitCode, Report> {
     let mut source = sweep_source::read(file, &arguments.overrides, None)?;
     crate::device::resolve(&source.sweep.run)?;
-    let directory = std::env::temp_dir().join(format!("converge-measure-{}", std::process::id()));
+    let directory = Home::temporary("measure")?;
     let aside = Home::at(&directory);
     let measured: Result<(Situation, Measured), Report> = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;

@@ -22,13 +22,13 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     let retry = Retry::parse(arguments.retry.iter().map(String::as_str))
         .map_err(|problems| Report::problems(&problems))?;
     // A home that is not there is an error, not something to make.
-    let reader = homes::open(home)?;
+    homes::expect(home)?;
     if arguments.dry_run {
+        let reader = homes::open(home)?;
         let summary = choose(&reader, arguments.sweep.as_deref())?;
         let words = arguments.retry.join(",");
         return forecast::show(home, &reader, &summary, &retry, &words, arguments.json);
     }
-    drop(reader);
     if let Some(code) = commands::pause::unpause(arguments, home)? {
         return Ok(code);
     }

@@ -14,6 +14,11 @@ use crate::value::Value;
 const DISTRIBUTIONS: &[&str] =
     &["constant", "categorical", "uniform", "q_uniform", "int_uniform", "log_uniform_values"];
 
+/// Trials that a sweep can have: a slip in a file must not fill the machine.
+const MOST_TRIALS: u64 = 1_000_000;
+/// Values that a list can have; each is compared with all others.
+const MOST_VALUES: usize = 10_000;
+
 /// Reads one entry of `[parameters]`.
 pub(super) fn read(
     name: &str,
@@ -129,6 +134,11 @@ fn read_domain(key: &Key, table: &mut Table<'_>, method: Method) -> Option<Domai
     match (value, values, min, max) {
         (Some(node), None, None, None) => read_values(key, table, &[node]),
         (None, Some(node), None, None) => match &node.kind {
+            NodeKind::List(items) if items.len() > MOST_VALUES => {
+                table.problem(format!("`values` holds more than {MOST_VALUES} values")).hint =
+                    Some("give a range, with `min` and `max`".into());
+                None
+            }
             NodeKind::List(items) if !items.is_empty() => read_values(key, table, items),
             NodeKind::List(_) => {
                 table.problem("`values` is empty").hint = Some("give at least one value".into());
@@ -243,16 +253,41 @@ fn read_range(
             return None;
         }
     };
-    if domain.stepped_len() > 1_000_000 {
+    if domain.points() > MOST_TRIALS {
         table.problem("has more than a million points");
         return None;
     }
-    if method == Method::Grid && domain.grid().is_none() {
+    if method == Method::Grid && domain.points() == 0 {
         table.problem("a grid needs its points").hint =
             Some("add `count = 3` or `step = ...`, or write `values = [...]`".into());
         return None;
     }
     Some(domain)
+}
+
+/// Reports a sweep that no machine could hold; conditions may make it smaller than this counts.
+pub(super) fn check_size(
+    parameters: &[Parameter],
+    method: Method,
+    draws: u64,
+    replicates: u64,
+    file: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let longest = |parameter: &Parameter| {
+        parameter.cases.iter().map(|case| case.domain.points()).max().unwrap_or(1).max(1)
+    };
+    let configurations = match method {
+        Method::Grid => parameters.iter().map(longest).fold(1, u64::saturating_mul),
+        Method::Random => draws,
+    };
+    if configurations.saturating_mul(replicates) > MOST_TRIALS {
+        let message = "the sweep has more than a million trials";
+        problems.push(
+            Problem::new(file, message)
+                .hint("give fewer values or replicates, or draw some: method = \"random\""),
+        );
+    }
 }
 
 /// Checks that conditions name parameters or settings, without circles, and that several cases of a

@@ -54,6 +54,8 @@ pub(super) fn read_sweep(
                 .hint("write `[budget]` and `max_trials = 20`"),
         );
     }
+    let draws = budget.max_trials.unwrap_or(0);
+    parameters::check_size(&parameters, head.method, draws, head.replicates, file, problems);
     let settings = settings?;
     parameters::check_cases(&parameters, &settings, problems);
     let objective = read_objective(head.objective, &settings, problems)?;

@@ -3,9 +3,10 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::canvas::{Canvas, MARKS};
+use super::escaped::printable;
 use super::number::{self, Kind};
 use super::style::Style;
-use super::table::{cut, printable};
+use super::table::cut;
 use super::ticks;
 
 /// A curve and its name. Values that are not finite leave a gap.

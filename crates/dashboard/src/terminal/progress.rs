@@ -4,6 +4,7 @@ use std::io::Write;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::escaped::escaped;
 use super::progress_line;
 use super::style::Style;
 use crate::view::pace::LinePace;
@@ -77,9 +78,10 @@ impl ProgressDisplay {
 
     /// Writes a line above the bars, or just a line.
     pub fn println(&mut self, text: &str) {
+        let text = escaped(text);
         match &mut self.surface {
-            Surface::Bars(bars) => _ = bars.all.println(text),
-            Surface::Lines { out, .. } => write_line(out, text),
+            Surface::Bars(bars) => _ = bars.all.println(&*text),
+            Surface::Lines { out, .. } => write_line(out, &text),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The lines of a running sweep, each as text of one line.
 
+use super::escaped::printable;
 use super::number;
 use super::style::{Colour, Style};
-use super::table::printable;
 use crate::view::progress::{BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress};
 
 /// Returns the line of the whole sweep: bar, trials, speed and the time left.
@@ -128,7 +128,7 @@ fn speed(progress: &SweepProgress, steps_per_second: Option<f64>) -> String {
 
 /// `accuracy` of `validation/accuracy`.
 fn short_name(objective: &str) -> String {
-    printable(objective.split_once('/').map_or(objective, |(_, name)| name))
+    printable(objective.split_once('/').map_or(objective, |(_, name)| name)).into_owned()
 }
 
 fn separator(style: Style) -> &'static str {

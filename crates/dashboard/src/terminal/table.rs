@@ -2,6 +2,8 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::escaped::printable;
+
 /// Between two columns.
 const GAP: usize = 2;
 /// A column of text is not squeezed below this, unless its cells are narrower.
@@ -34,17 +36,18 @@ impl Table {
     pub fn new<'header>(columns: impl IntoIterator<Item = (&'header str, Align)>) -> Self {
         let columns = columns
             .into_iter()
-            .map(|(header, align)| Column { header: printable(header), align })
+            .map(|(header, align)| Column { header: printable(header).into_owned(), align })
             .collect();
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row. Control characters become spaces: a cell may hold anything that a user's file holds.
+    /// Adds a row. Control characters are escaped: a cell may hold anything that a user's file holds.
     ///
     /// # Panics
     /// Where the row has not one cell per column.
     pub fn push(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
-        let row: Vec<String> = row.into_iter().map(|cell| printable(cell.as_ref())).collect();
+        let row: Vec<String> =
+            row.into_iter().map(|cell| printable(cell.as_ref()).into_owned()).collect();
         assert_eq!(row.len(), self.columns.len(), "a row has one cell per column");
         self.rows.push(row);
     }
@@ -122,11 +125,6 @@ pub fn cut(text: &str, width: usize) -> String {
     if width > 0 { kept.trim_end().to_owned() + "…" } else { kept }
 }
 
-/// Returns `text` with its control characters as spaces, so that it stays on its line.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +191,7 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         let mut table = Table::new([("text", Align::Left)]);
         table.push(["a\tb\x1b[31m\r\nc"]);
-        assert_eq!(table.render(None), "text\na b [31m  c\n");
+        assert_eq!(table.render(None), "text\na b\\u{1b}[31m\\r c\n");
     }
 
     #[test]

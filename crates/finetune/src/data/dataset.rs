@@ -1,7 +1,6 @@
 //! The splits of one sweep: which examples of which tokenised file serve for what.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::data::split::{self, Shares};
 use crate::data::table::{self, Columns, Row};
 use crate::data::tokens::{Example, FileTokens};
 use crate::durable;
+use crate::regular_file;
 use crate::source::{Source, unreadable};
 
 /// Problems with labels that are listed; more of them have the same cause.
@@ -137,7 +137,7 @@ impl Loader {
     /// Reads the rows of a file without tokenising them.
     pub(crate) fn rows(&mut self, path: &str, columns: &Columns) -> Result<Vec<Row>, Vec<Problem>> {
         let path = Path::new(path);
-        let content = fs::read(path).map_err(|error| vec![unreadable(path, &error)])?;
+        let content = regular_file::read(path).map_err(|error| vec![unreadable(path, &error)])?;
         self.hashes.insert(path.to_owned(), durable::sha256(&content));
         table::read(path, &content, columns)
     }
@@ -146,7 +146,7 @@ impl Loader {
         if let Some(hash) = self.hashes.get(path) {
             return Ok(hash.clone());
         }
-        let hash = durable::sha256_of_file(path).map_err(|error| vec![unreadable(path, &error)])?;
+        let hash = regular_file::sha256(path).map_err(|error| vec![unreadable(path, &error)])?;
         self.hashes.insert(path.to_owned(), hash.clone());
         Ok(hash)
     }

@@ -56,9 +56,15 @@ impl Reactor {
         frame: Frame<Up>,
         decisions: &mut Decisions,
     ) -> Result<bool, IllegalTransition> {
+        let plausible = self.is_plausible(&frame.message);
         let Some(worker) = self.workers.get_mut(&id) else { return Ok(false) };
         let seq = frame.seq;
         worker.up_seq = seq;
+        if !plausible {
+            // Whatever it has become, it is no worker any more; its attempt ends as killed.
+            decisions.actions.push(Action::Kill(id));
+            return Ok(false);
+        }
         match frame.message {
             Up::Born { version, machine, .. } => {
                 self.stillborn = 0;
@@ -90,7 +96,7 @@ impl Reactor {
             }
             Up::Checkpoint { attempt, step, directory } => {
                 let Some(lease) = lease_of(&worker.state, attempt) else { return Ok(false) };
-                let directory = self.relative(&directory);
+                let Some(directory) = self.own(attempt, &directory) else { return Ok(false) };
                 if let Some(trial) = self.trials.get_mut(&lease.trial) {
                     trial.resume_point = Some(ResumePoint { step, directory: directory.clone() });
                 }
@@ -142,10 +148,9 @@ impl Reactor {
         decisions: &mut Decisions,
     ) -> Result<(), IllegalTransition> {
         let End { step, mut ending, closed_seq, best, peak_memory_bytes } = end;
-        let best = best.map(|best| BestWeights {
-            step: best.step,
-            value: best.value,
-            directory: self.relative(&best.directory),
+        let best = best.and_then(|best| {
+            let directory = self.own(lease.attempt, &best.directory)?;
+            Some(BestWeights { step: best.step, value: best.value, directory })
         });
         let Some(trial) = self.trials.get_mut(&lease.trial) else { return Ok(()) };
         let mut full = None;

@@ -94,6 +94,7 @@ impl Reactor {
             });
             let assignment = Assignment {
                 attempt,
+                trial: Some(trial_id),
                 attempt_number: trial.attempts,
                 work: trial.work.clone(),
                 resume_from: trial.resume_point.as_ref().map(|point| ResumeFrom {

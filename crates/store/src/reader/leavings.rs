@@ -80,7 +80,9 @@ impl Reader {
                 .query_row((sweep.0, number), |row| {
                     let step: Option<u64> = row.get(2)?;
                     let weights = step.map(|step| {
-                        let (value, directory) = (row.get(3)?, row.get(4)?);
+                        // NULL is NaN.
+                        let value = row.get::<_, Option<f64>>(3)?.unwrap_or(f64::NAN);
+                        let directory = row.get(4)?;
                         Ok::<_, rusqlite::Error>(BestWeights { step, value, directory })
                     });
                     Ok(Leavings {

@@ -19,6 +19,15 @@ pub struct OpenSession {
     pub directories: Vec<String>,
 }
 
+/// Where a sweep came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The sweep file, absolute, where it came from one.
+    pub path: Option<String>,
+    /// `KEY=VALUE` as given with it.
+    pub overrides: Vec<String>,
+}
+
 impl Reader {
     /// Returns the time of a sweep's sessions that have ended. Unit: milliseconds.
     ///
@@ -88,14 +97,11 @@ impl Reader {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn source(
-        &self,
-        sweep: SweepId,
-    ) -> Result<Option<(Option<String>, Vec<String>)>, QueryError> {
+    pub fn source(&self, sweep: SweepId) -> Result<Option<Origin>, QueryError> {
         self.query("where a sweep came from", |connection| {
             let sql = "SELECT source_path, overrides FROM sweeps WHERE id = ?1";
             row(connection, sql, [sweep.0], |row| {
-                Ok((row.get("source_path")?, json(row, "overrides")?))
+                Ok(Origin { path: row.get("source_path")?, overrides: json(row, "overrides")? })
             })
         })
     }

@@ -122,8 +122,14 @@ fn the_file_and_those_beside_it_are_its_owners_alone() {
         seen.push((entry.file_name().into_string().unwrap(), mode));
     }
     seen.sort();
-    let expected = ["sweeps.db", "sweeps.db-shm", "sweeps.db-wal"];
-    assert_eq!(seen, expected.map(|name| (name.to_owned(), 0o600)));
+    let mut expected = ["sweeps.db", "sweeps.db-shm", "sweeps.db-wal"]
+        .map(|name| (name.to_owned(), 0o600))
+        .to_vec();
+    // The sweep's record is in there.
+    expected.insert(0, ("sweeps".to_owned(), 0o700));
+    assert_eq!(seen, expected);
+    let record = home.directory.path().join("sweeps/1.jsonl");
+    assert_eq!(std::fs::metadata(record).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

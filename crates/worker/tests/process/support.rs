@@ -37,6 +37,7 @@ pub(crate) fn objective() -> Objective {
 pub(crate) fn assignment(folder: &Folder, attempt: i64, work: Work) -> Box<Assignment> {
     Box::new(Assignment {
         attempt: AttemptId(attempt),
+        trial: None,
         attempt_number: 1,
         work,
         resume_from: None,
