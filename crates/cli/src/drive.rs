@@ -1,6 +1,9 @@
 //! What `run` and `resume` share: prepare, create or take up a sweep, run a session, tell the result.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 
 use converge_core::facts::Facts;
 use converge_core::machine::WorkerPlan;
@@ -75,7 +78,7 @@ pub(crate) async fn prepare_sweep(
         places: chosen.places.clone(),
         threads: machine::look().cores,
     };
-    let directory = std::env::temp_dir().join(format!("converge-prepare-{}", std::process::id()));
+    let directory = preparation_folder()?;
     let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
     let interrupted = interrupts.next();
     let facts =
@@ -87,6 +90,20 @@ pub(crate) async fn prepare_sweep(
                 other => Report::error(&other),
             })?;
     Ok(Prepared { sample, cases, facts, chosen, run: sweep.run.clone() })
+}
+
+/// Makes a new folder for a preparation. A process that was killed may have left one under the pid that is ours now.
+fn preparation_folder() -> std::io::Result<PathBuf> {
+    let pid = std::process::id();
+    let mut number = 0;
+    loop {
+        let path = std::env::temp_dir().join(format!("converge-prepare-{pid}-{number}"));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Takes the home for this process.
@@ -241,14 +258,7 @@ pub(crate) async fn carry_out(
     update: &mut dyn FnMut(&Update<'_>),
 ) -> Result<(Ending, Store), Report> {
     let sweep = definition(record)?;
-    let mut housekeeping =
-        Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
-    for trial in
-        record.trials.iter().filter(|trial| trial.state.is_final() && trial.resume.is_some())
-    {
-        let changes = housekeeping.clean_up(home, &store, trial.number);
-        store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
-    }
+    let housekeeping = clean_up(home, &mut store, record, &sweep)?;
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
@@ -291,6 +301,39 @@ pub(crate) async fn carry_out(
         now,
     )?;
     Ok((ending, store))
+}
+
+/// Does the cleaning that a killed session left undone.
+fn clean_up(
+    home: &Home,
+    store: &mut Store,
+    record: &SweepRecord,
+    sweep: &Sweep,
+) -> Result<Housekeeping, Report> {
+    let mut housekeeping =
+        Housekeeping::new(store, record.id, record.objective.clone(), sweep.run.keep_best)?;
+    for number in store.read().uncleaned(record.id)? {
+        let changes = housekeeping.clean_up(home, store, number);
+        store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
+    }
+    Ok(housekeeping)
+}
+
+/// Says that nothing is left to do, and does what a session left undone that was killed after its last trial.
+pub(crate) fn already_finished(
+    home: &Home,
+    store: &mut Store,
+    record: &SweepRecord,
+) -> Result<ExitCode, Report> {
+    if record.state != SweepState::Finished {
+        clean_up(home, store, record, &definition(record)?)?;
+        let finished = Change::SweepState { sweep: record.id, state: SweepState::Finished };
+        store.apply(&[finished], clock::unix_ms()).map_err(|error| storing(&error))?;
+    }
+    output::talk(&format!("sweep `{}` is finished: nothing left to do\n", record.name));
+    let failed =
+        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
+    conclude(store, &record.name, &Ending::Finished { failed: failed as u64 })
 }
 
 /// The first line of `run`: what runs where, and why so many.

@@ -5,6 +5,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use converge_faults::point;
+
 /// Name of a home in a working directory.
 pub const NAME: &str = ".converge";
 
@@ -75,6 +77,7 @@ impl Home {
     /// # Errors
     /// [`HomeError::Unwritable`]: a read-only file system, or somebody else's folder.
     pub fn create(&self) -> Result<(), HomeError> {
+        point("home.before");
         for folder in
             [self.root.clone(), self.root.join("workers"), self.root.join("attempts"), self.cache()]
         {
@@ -84,6 +87,7 @@ impl Home {
                 .create(&folder)
                 .map_err(|source| HomeError::Unwritable { path: folder, source })?;
         }
+        point("home.after");
         Ok(())
     }
 

@@ -364,18 +364,19 @@ impl Reactor {
             return;
         }
         let ending = match &self.mode {
-            Mode::Stopping { reason } => {
-                Ending::Interrupted { at_once: false, reason: reason.clone() }
-            }
-            Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running if self.open == 0 => {
+            Mode::Recovering | Mode::Done => return,
+            // Also where the interrupt came after the last trial had ended.
+            _ if self.open == 0 => {
                 let failed =
                     self.trials.values().filter(|trial| trial.state.word() == "failed").count();
                 Ending::Finished { failed: failed as u64 }
             }
-            Mode::Running | Mode::Recovering | Mode::Done => return,
+            Mode::Stopping { reason } => {
+                Ending::Interrupted { at_once: false, reason: reason.clone() }
+            }
+            Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
+            Mode::Running => return,
         };
-        // Interrupted after the last trial ended: the sweep is finished all the same.
         self.mode = Mode::Done;
         decisions.actions.push(Action::Finish(ending));
     }

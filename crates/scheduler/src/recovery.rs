@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use converge_core::ids::SweepId;
 use converge_core::trial::IllegalTransition;
+use converge_faults::point;
 use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
 
 use crate::clock;
@@ -109,7 +110,9 @@ fn recover_sweep(
         for event in events {
             changes.extend(reactor.step(event, 0)?.changes);
         }
+        point("recovery.before");
         store.apply(&changes, clock::unix_ms())?;
+        point("recovery.after");
     }
     Ok(())
 }

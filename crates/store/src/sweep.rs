@@ -8,6 +8,7 @@ use converge_core::objective::Objective;
 use converge_core::settings::Settings;
 use converge_core::trial::TrialKind;
 use converge_core::value::Value;
+use converge_faults::point;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
@@ -131,7 +132,8 @@ impl Store {
     /// # Errors
     /// [`SweepError`]; nothing of the sweep is kept.
     pub fn create_sweep(&mut self, sweep: &NewSweep, now_ms: i64) -> Result<SweepId, SweepError> {
-        self.synced_transaction(|connection| {
+        point("store.sweep.before");
+        let made = self.synced_transaction(|connection| {
             let taken = connection
                 .query_row("SELECT identity FROM sweeps WHERE name = ?1", [&sweep.name], |row| {
                     row.get(0)
@@ -144,7 +146,9 @@ impl Store {
             insert_trials(connection, id, &sweep.trials, sweep.facts.len(), now_ms)?;
             wide::recreate(connection)?;
             Ok(id)
-        })
+        });
+        point("store.sweep.after");
+        made
     }
 
     /// Changes a sweep's definition and appends trials to it.

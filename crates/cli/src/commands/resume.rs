@@ -9,23 +9,20 @@ use converge_store::{Store, SweepSummary};
 use crate::arguments::ResumeArguments;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{drive, home as homes, output};
+use crate::{drive, home as homes};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, Report> {
     // A home that is not there is an error, not something to make.
     drop(homes::open(home)?);
     let _lock = drive::lock(home)?;
-    let store = drive::open(home)?;
+    let mut store = drive::open(home)?;
     let summary = choose(&store, arguments.sweep.as_deref())?;
     let Some(record) = store.read().sweep(summary.id)? else {
         return Err(Report::usage("there is no sweep yet", "start one with `converge run FILE`"));
     };
     if summary.trials.ended() == summary.trials.total() {
-        output::talk(&format!("sweep `{}` is finished: nothing left to do\n", summary.name));
-        let ending =
-            converge_scheduler::reactor::Ending::Finished { failed: summary.trials.failed };
-        return drive::conclude(&store, &summary.name, &ending);
+        return drive::already_finished(home, &mut store, &record);
     }
     let mut sweep = definition(&record)?;
     if let Some(workers) = arguments.workers {

@@ -2,9 +2,7 @@
 
 use converge_core::fingerprint::{Difference, differences, identity};
 use converge_core::sweep::{Sweep, Workers};
-use converge_core::trial::TrialState;
 use converge_scheduler::home::Home;
-use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
 use converge_scheduler::trials::definition;
 use converge_store::{Extension, Store, SweepRecord};
@@ -13,7 +11,7 @@ use crate::arguments::RunArguments;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
-use crate::{drive, output, sweep_source};
+use crate::{drive, sweep_source};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Report> {
@@ -29,9 +27,8 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     let stored = find(&store, &source.sweep)?;
     if let Some(record) = &stored {
         same_sweep(record, &source)?;
-        if let Some(ending) = ended(record) {
-            output::talk(&format!("sweep `{}` is finished: nothing left to do\n", record.name));
-            return drive::conclude(&store, &record.name, &ending);
+        if record.trials.iter().all(|trial| trial.state.is_final()) {
+            return drive::already_finished(home, &mut store, record);
         }
     }
     drive::runtime()?.block_on(async {
@@ -77,14 +74,6 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
             source.path
         ),
     ))
-}
-
-/// Returns how the sweep ended, if nothing is left to do.
-fn ended(record: &SweepRecord) -> Option<Ending> {
-    let all = record.trials.iter().all(|trial| trial.state.is_final());
-    let failed =
-        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed(_))).count();
-    all.then_some(Ending::Finished { failed: failed as u64 })
 }
 
 /// Takes over what may change freely: `[run]`, `[budget]`, `[failure]`.

@@ -24,6 +24,38 @@ pub struct Leavings {
 }
 
 impl Reader {
+    /// Returns the numbers of final trials that a killed session may not have cleaned up after.
+    ///
+    /// Cleaning follows the commit that ended the trial, before the next commit: so only the last trial of each worker
+    /// can have missed it, and the one before if another was leased with the same commit.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn uncleaned(&self, sweep: SweepId) -> Result<Vec<u64>, QueryError> {
+        self.query("trials that were not cleaned up after", |connection| {
+            let sql = "SELECT number FROM trials
+                WHERE sweep = ?1 AND state IN ('completed', 'diverged', 'failed') AND (
+                    resume_step IS NOT NULL
+                    OR id IN (
+                        SELECT trial FROM (
+                            SELECT
+                                attempts.trial AS trial,
+                                row_number() OVER (
+                                    PARTITION BY attempts.worker ORDER BY attempts.id DESC
+                                ) AS place
+                            FROM sessions
+                            JOIN workers ON workers.session = sessions.id
+                            JOIN attempts ON attempts.worker = workers.id
+                            WHERE sessions.sweep = ?1 AND sessions.ended_at_ms IS NULL
+                        )
+                        WHERE place <= 2
+                    )
+                )
+                ORDER BY number";
+            rows(connection, sql, [sweep.0], |row| row.get(0))
+        })
+    }
+
     /// Returns what the trial of a number has left on disk.
     ///
     /// # Errors
