@@ -86,13 +86,14 @@ impl Sandbox {
 
     /// Starts `converge ARGUMENTS`, its talk going to a file.
     pub fn start(&self, arguments: &[&str]) -> Child {
+        self.spawn(&mut self.command(arguments))
+    }
+
+    /// Starts a command, its talk going to a file.
+    pub fn spawn(&self, command: &mut Command) -> Child {
         let talk =
             std::fs::File::create(self.path().join("talk.log")).expect("files can be written");
-        self.command(arguments)
-            .stdout(Stdio::null())
-            .stderr(talk)
-            .spawn()
-            .expect("the binary starts")
+        command.stdout(Stdio::null()).stderr(talk).spawn().expect("the binary starts")
     }
 
     /// Opens the database for reading.
@@ -130,6 +131,35 @@ impl Sandbox {
     /// Waits until a query gives at least `least`.
     pub fn wait_for(&self, query: &str, least: i64) {
         wait(query, || self.number(query).is_some_and(|number| number >= least));
+    }
+
+    /// Returns what the command said that was started last.
+    pub fn talk(&self) -> String {
+        std::fs::read_to_string(self.path().join("talk.log")).unwrap_or_default()
+    }
+
+    /// Returns the process ids of all schedulers and workers of this home, also of those that no database knows.
+    pub fn processes(&self) -> Vec<i32> {
+        let variable = format!("CONVERGE_HOME={}", self.home().display());
+        let of_this_home = |pid: &i32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+        };
+        std::fs::read_dir("/proc")
+            .expect("there is a /proc")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(of_this_home)
+            .filter(|pid| runs(*pid))
+            .collect()
+    }
+
+    /// Kills all schedulers and workers of this home, as a power cut would.
+    pub fn kill_all(&self) {
+        wait("every process is gone", || {
+            let processes = self.processes();
+            processes.iter().for_each(|pid| signal(*pid, nix::sys::signal::Signal::SIGKILL));
+            processes.is_empty()
+        });
     }
 
     /// Returns the process ids of the workers that the database knows as running.

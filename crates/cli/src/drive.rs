@@ -238,12 +238,7 @@ pub(crate) async fn carry_out(
     update: &mut dyn FnMut(&Update<'_>),
 ) -> Result<(Ending, Store), Report> {
     let sweep = definition(record)?;
-    let mut housekeeping =
-        Housekeeping::new(&store, record.id, record.objective.clone(), sweep.run.keep_best)?;
-    for number in store.read().checkpointed_final_trials(record.id)? {
-        let changes = housekeeping.clean_up(home, &store, number);
-        store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
-    }
+    let housekeeping = clean_up(home, &mut store, record, &sweep)?;
     let used = usage::usage(home, store.read(), record.id, false)?;
     let reactor = Reactor::new(
         Options {
@@ -293,6 +288,38 @@ pub(crate) async fn carry_out(
         now,
     )?;
     Ok((ending, store))
+}
+
+/// Does the cleaning that a killed session left undone.
+fn clean_up(
+    home: &Home,
+    store: &mut Store,
+    record: &SweepRecord,
+    sweep: &Sweep,
+) -> Result<Housekeeping, Report> {
+    let mut housekeeping =
+        Housekeeping::new(store, record.id, record.objective.clone(), sweep.run.keep_best)?;
+    for number in store.read().uncleaned(record.id)? {
+        let changes = housekeeping.clean_up(home, store, number);
+        store.apply(&changes, clock::unix_ms()).map_err(|error| storing(&error))?;
+    }
+    Ok(housekeeping)
+}
+
+/// Says that nothing is left to do, and does what a session left undone that was killed after its last trial.
+pub(crate) fn already_finished(
+    home: &Home,
+    store: &mut Store,
+    record: &SweepRecord,
+) -> Result<ExitCode, Report> {
+    if record.state != SweepState::Finished {
+        clean_up(home, store, record, &definition(record)?)?;
+        let finished = Change::SweepState { sweep: record.id, state: SweepState::Finished };
+        store.apply(&[finished], clock::unix_ms()).map_err(|error| storing(&error))?;
+    }
+    output::talk(&format!("sweep `{}` is finished: nothing left to do\n", record.name));
+    let ending = Ending::Finished { failed: record.counts.failed };
+    conclude(home, store, &record.name, &ending)
 }
 
 /// The first line of `run`: what runs where, and why so many.

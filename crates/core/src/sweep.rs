@@ -63,7 +63,7 @@ pub struct RunSettings {
     pub workers_per_gpu: u64,
     /// Finished trials whose best weights stay.
     pub keep_best: u64,
-    /// Wall time between checkpoints. Unit: seconds.
+    /// Wall time between checkpoints; 0 writes one after every step. Unit: seconds.
     pub checkpoint_seconds: f64,
     /// Computes each layer again in the backward pass instead of keeping what it needs: less memory, more time.
     #[serde(default)]

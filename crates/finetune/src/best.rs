@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use converge_bert::{BertClassifier, weights};
+use converge_faults::{disk, point};
 use serde_json::{Value, json};
 
 use crate::durable::{self, Sync};
@@ -41,7 +42,10 @@ impl BestDirectory {
     /// Makes the directory with everything but the weights.
     pub(crate) fn create(&self) -> Result<(), FineTuneError> {
         let failed = |error| FineTuneError::io("write", &self.directory, error);
-        fs::create_dir_all(&self.directory).map_err(failed)?;
+        if !self.directory.exists() {
+            fs::create_dir_all(&self.directory).map_err(failed)?;
+            disk::created(&self.directory);
+        }
         for (name, content) in &self.constant {
             let path = self.directory.join(name);
             durable::write(&path, Sync::Yes, |writer| writer.write_all(content)).map_err(failed)?;
@@ -65,10 +69,13 @@ impl BestDirectory {
 
     /// Makes the directory durable and says what is in it.
     pub(crate) fn finish(&self, step: u64, value: f64) -> Result<BestWeights, FineTuneError> {
+        point("best.before");
         let synced = || -> io::Result<()> {
-            fs::File::open(self.weights())?.sync_all()?;
-            durable::sync_directory(&self.directory)?;
-            self.directory.parent().map_or(Ok(()), durable::sync_directory)
+            durable::sync_file(&self.weights())?;
+            // Also the attempt's own name: nobody synced it when it was made.
+            self.directory.ancestors().take(3).try_for_each(durable::sync_directory)?;
+            point("best.after");
+            Ok(())
         };
         synced().map_err(|error| FineTuneError::io("write", &self.directory, error))?;
         Ok(BestWeights { step, value, directory: self.directory.clone() })

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use converge_bert::{BertClassifier, weights};
+use converge_faults::{disk, point};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -88,11 +89,20 @@ pub(crate) fn write(
 ) -> Result<PathBuf, FineTuneError> {
     let directory = free_name(attempt_directory, progress.step);
     let aside = directory.with_extension("tmp");
-    let result = remove_if_there(&aside)
-        .and_then(|()| fs::create_dir_all(&aside))
-        .and_then(|()| write_files(&aside, fingerprint, progress, model, optimizer, best_weights))
-        .and_then(|()| fs::rename(&aside, &directory))
-        .and_then(|()| durable::sync_directory(attempt_directory));
+    let result = remove_if_there(&aside).and_then(|()| fs::create_dir_all(&aside)).and_then(|()| {
+        disk::created(&aside);
+        point("checkpoint.begun");
+        write_files(&aside, fingerprint, progress, model, optimizer, best_weights)?;
+        point("checkpoint.written");
+        fs::rename(&aside, &directory)?;
+        disk::renamed(&directory);
+        point("checkpoint.renamed");
+        durable::sync_directory(attempt_directory)?;
+        // The attempt's own name: nobody synced it when it was made.
+        attempt_directory.parent().map_or(Ok(()), durable::sync_directory)?;
+        point("checkpoint.synced");
+        Ok(())
+    });
     result.map_err(|error| {
         // The first error is the one to tell.
         let _ = fs::remove_dir_all(&aside);
@@ -130,7 +140,7 @@ fn write_files(
     if progress.best.is_some() {
         let linked = directory.join(BEST);
         durable::link(best_weights, &linked)?;
-        fs::File::open(&linked)?.sync_all()?;
+        durable::sync_file(&linked)?;
         files.insert(BEST.to_owned(), durable::sha256_of_file(&linked)?);
     }
     let manifest = Manifest {
@@ -314,7 +324,9 @@ pub(crate) fn remove_others(attempt_directory: &Path, kept: Option<&Path>) -> io
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("checkpoint-") && Some(path.as_path()) != kept {
+            point("checkpoint.removing");
             remove_if_there(&path)?;
+            point("checkpoint.removed");
         }
     }
     Ok(())

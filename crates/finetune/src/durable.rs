@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use converge_faults::{Mutant, disk, is_on, point};
 use sha2::{Digest, Sha256};
 
 /// Whether a file must survive a crash of the machine.
@@ -18,7 +19,8 @@ pub(crate) enum Sync {
 
 /// Writes a file under a temporary name beside `path` and renames it; returns its SHA-256.
 ///
-/// Readers see the old content or the new one, never a part. The directory is not synced.
+/// Readers see the old content or the new one, never a part. The directory is not synced, so after a power cut it may
+/// still have the old name.
 ///
 /// # Errors
 /// Those of the operating system and of `content`; nothing is left behind.
@@ -28,8 +30,13 @@ pub(crate) fn write(
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<String> {
     let aside = beside(path);
+    let replaces = path.exists();
     let result = write_new(&aside, sync, content).and_then(|hash| {
         fs::rename(&aside, path)?;
+        if !replaces {
+            disk::renamed(path);
+        }
+        point("file.renamed");
         Ok(hash)
     });
     if result.is_err() {
@@ -45,12 +52,17 @@ fn write_new(
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<String> {
     let file = File::create(path)?;
+    disk::created(path);
+    point("file.begun");
     let mut writer =
         Hashing { inner: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
     content(&mut writer)?;
     let file = writer.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
-    if sync == Sync::Yes {
+    point("file.written");
+    if sync == Sync::Yes && !is_on(Mutant::RenameBeforeSync) {
         file.sync_all()?;
+        disk::synced(path);
+        point("file.synced");
     }
     Ok(hex(&writer.hash.finalize()))
 }
@@ -65,7 +77,22 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
 
 /// Makes the names in a directory survive a crash of the machine.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    // The parent of a relative name.
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    point("directory.before");
+    File::open(directory)?.sync_all()?;
+    disk::directory_synced(directory);
+    point("directory.synced");
+    Ok(())
+}
+
+/// Makes what was written to a file survive a crash of the machine.
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    if !is_on(Mutant::RenameBeforeSync) {
+        File::open(path)?.sync_all()?;
+        disk::synced(path);
+    }
+    Ok(())
 }
 
 /// Gives a file a second name without copying it, or copies it where the file system cannot.
@@ -75,9 +102,16 @@ pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
     let aside = beside(to);
     if fs::hard_link(from, &aside).is_err() {
         fs::copy(from, &aside)?;
-        File::open(&aside)?.sync_all()?;
+        disk::created(&aside);
+        sync_file(&aside)?;
     }
+    point("link.made");
+    let replaces = to.exists();
     fs::rename(&aside, to)?;
+    if !replaces {
+        disk::renamed(to);
+    }
+    point("link.renamed");
     // Renaming one name of a file to another of the same file does nothing.
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

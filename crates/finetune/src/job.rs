@@ -24,7 +24,8 @@ pub struct Job {
     pub attempt_directory: PathBuf,
     /// The checkpoint directory of an earlier attempt to go on from.
     pub resume_from: Option<PathBuf>,
-    /// Least time between two checkpoints; stretched so that writing stays under 3 % of the time.
+    /// Least time between two checkpoints; stretched so that writing stays under 3 % of the time. Zero: a checkpoint
+    /// after every step, whatever that takes.
     ///
     /// # Units
     /// Seconds.

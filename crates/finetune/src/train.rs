@@ -15,6 +15,7 @@ use converge_core::objective::{At, Objective};
 use converge_core::seed::Seed;
 use converge_core::settings::TrainSettings;
 use converge_core::steps;
+use converge_faults::point;
 
 use crate::batch::{Batch, Order, micro_batches};
 use crate::best::BestDirectory;
@@ -331,6 +332,7 @@ impl Training {
             &self.best.weights(),
         )?;
         observer.checkpointed(self.progress.step, &directory);
+        point("checkpoint.reported");
         checkpoint::remove_others(&self.attempt_directory, Some(&directory)).map_err(|error| {
             FineTuneError::io("remove old checkpoints from", &self.attempt_directory, error)
         })?;
@@ -386,7 +388,9 @@ impl CheckpointClock {
     }
 
     fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.interval.max(self.took.div_f64(CHECKPOINT_SHARE))
+        // None at all asks for a checkpoint after every step, whatever that takes.
+        self.interval.is_zero()
+            || self.last.elapsed() >= self.interval.max(self.took.div_f64(CHECKPOINT_SHARE))
     }
 
     fn written(&mut self, took: Duration) {

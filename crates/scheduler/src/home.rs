@@ -5,6 +5,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use converge_faults::point;
+
 /// Name of a home in a working directory.
 pub const NAME: &str = ".converge";
 
@@ -97,6 +99,7 @@ impl Home {
     /// # Errors
     /// [`HomeError::Unwritable`]: a read-only file system, or somebody else's folder.
     pub fn create(&self) -> Result<(), HomeError> {
+        point("home.before");
         let below = ["workers", "attempts", "requests"].map(|name| self.root.join(name));
         for folder in [self.root.clone(), self.cache()].into_iter().chain(below) {
             DirBuilder::new()
@@ -105,6 +108,7 @@ impl Home {
                 .create(&folder)
                 .map_err(|source| HomeError::Unwritable { path: folder, source })?;
         }
+        point("home.after");
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! Files that are no longer needed once a trial is final: its checkpoints, and weights beyond the best few.
 //!
-//! A failure to delete costs disk space and nothing else: it is logged, and the sweep goes on.
+//! A failure to delete costs disk space and nothing else: it is logged, and the sweep goes on. Before something is
+//! deleted that an older state of the database names, the database is synced: a power cut may bring such a state back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Objective;
+use converge_faults::point;
 use converge_store::{Change, QueryError, Store};
 
 use crate::home::Home;
@@ -54,7 +56,7 @@ impl Housekeeping {
 
     /// Deletes what a trial that has just become final no longer needs, and what it pushed out of the best few.
     /// Returns what the store has to know.
-    pub fn clean_up(&mut self, home: &Home, store: &Store, number: u64) -> Vec<Change> {
+    pub fn clean_up(&mut self, home: &Home, store: &mut Store, number: u64) -> Vec<Change> {
         let left = match store.read().leavings(self.sweep, number) {
             Ok(Some(left)) => left,
             Ok(None) => return Vec::new(),
@@ -67,15 +69,20 @@ impl Housekeeping {
         if left.has_resume_point {
             changes.push(Change::ResumePoint { trial: left.trial, point: None });
         }
+        let mut needless: Vec<PathBuf> = Vec::new();
         let weights = left.best_weights.as_ref().filter(|_| left.completed);
         for directory in &left.directories {
             let Some(folder) = home.inside(directory) else { continue };
-            remove_checkpoints(&folder);
+            needless.extend(checkpoints(&folder));
             let best = folder.join(BEST);
             if weights.is_none_or(|weights| home.root().join(&weights.directory) != best) {
-                remove(&best);
+                needless.push(best);
             }
         }
+        // Any of them was the resume point once; of its own weights this trial's row knew nothing before it ended.
+        let mut named_before = needless.iter().any(|path| !path.ends_with(BEST));
+        // It can be there: cleaning goes on where a killed session left it.
+        self.kept.retain(|kept| kept.trial != left.trial);
         match (weights, &left.best_weights) {
             (Some(weights), _) => self.kept.push(Kept {
                 trial: left.trial,
@@ -89,11 +96,23 @@ impl Housekeeping {
         }
         while self.kept.len() as u64 > self.keep_best {
             let evicted = self.kept.remove(self.worst());
-            if let Some(folder) = home.inside(&evicted.directory) {
-                remove(&folder);
-            }
+            needless.extend(home.inside(&evicted.directory));
+            named_before |= evicted.trial != left.trial;
             changes.push(Change::BestWeights { trial: evicted.trial, weights: None });
         }
+        point("housekeeping.before");
+        if named_before {
+            if let Err(error) = store.sync() {
+                tracing::warn!(number, %error, "what a finished trial left on disk stays");
+                return Vec::new();
+            }
+            point("housekeeping.synced");
+        }
+        for path in needless {
+            remove(&path);
+            point("housekeeping.half");
+        }
+        point("housekeeping.after");
         changes
     }
 
@@ -112,13 +131,12 @@ impl Housekeeping {
     }
 }
 
-fn remove_checkpoints(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(CHECKPOINT) {
-            remove(&entry.path());
-        }
-    }
+/// Returns the checkpoints in an attempt's folder, whole or not.
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let of_checkpoint =
+        |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(CHECKPOINT);
+    entries.flatten().filter(of_checkpoint).map(|entry| entry.path()).collect()
 }
 
 fn remove(path: &Path) {

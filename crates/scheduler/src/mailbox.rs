@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use converge_faults::{disk, point, point_after};
 use converge_protocol::frame::{Frame, Hold, Reader, Writer};
 use converge_protocol::message::{Down, Up};
 
@@ -35,13 +36,22 @@ pub struct Mail {
 }
 
 impl Mailbox {
-    /// Makes the folder with two empty logs, before the worker is started.
+    /// Makes the folder with two empty logs, before the worker is started; their names survive a power cut.
     ///
     /// # Errors
     /// Where the folder or a log cannot be made.
     pub fn create(directory: &Path) -> std::io::Result<Self> {
+        point("worker_folder.before");
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        Self::open(directory, Reader::default())
+        let mailbox = Self::open(directory, Reader::default())?;
+        let made = [directory, &directory.join("up.log"), &directory.join("down.log")];
+        made.into_iter().for_each(disk::created);
+        for folder in [Some(directory), directory.parent()].into_iter().flatten() {
+            File::open(folder)?.sync_all()?;
+            disk::directory_synced(folder);
+        }
+        point("worker_folder.after");
+        Ok(mailbox)
     }
 
     /// Opens the logs of a worker that an earlier scheduler started, at the place that the database holds.
@@ -80,7 +90,11 @@ impl Mailbox {
     /// # Errors
     /// Where the log cannot be written; the frame stays pending and goes out with the next.
     pub fn send(&mut self, message: &Down) -> std::io::Result<()> {
+        point("down_log.before");
         self.writer.push(message);
+        point_after("down_log.half", || {
+            let _ = self.down.write(&self.writer.bytes()[..self.writer.bytes().len() / 2]);
+        });
         while !self.writer.is_empty() {
             match self.down.write(self.writer.bytes()) {
                 Ok(count) => self.writer.wrote(count),
@@ -91,6 +105,8 @@ impl Mailbox {
                 }
             }
         }
+        disk::written(&self.directory.join("down.log"));
+        point("down_log.after");
         Ok(())
     }
 

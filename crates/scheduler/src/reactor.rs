@@ -473,15 +473,14 @@ impl Reactor {
             return;
         }
         let ending = match &self.mode {
-            // Stopped after the last trial ended: the sweep is finished all the same.
-            Mode::Running | Mode::Paused { .. } | Mode::Stopping { .. } if self.open == 0 => {
-                Ending::Finished { failed: self.failed }
-            }
+            Mode::Recovering | Mode::Done => return,
+            // Also where the interrupt came after the last trial had ended.
+            _ if self.open == 0 => Ending::Finished { failed: self.failed },
             Mode::Stopping { reason } => {
                 Ending::Interrupted { at_once: false, reason: reason.clone() }
             }
             Mode::Killing => Ending::Interrupted { at_once: true, reason: None },
-            Mode::Running | Mode::Paused { .. } | Mode::Recovering | Mode::Done => return,
+            Mode::Running | Mode::Paused { .. } => return,
         };
         self.mode = Mode::Done;
         decisions.actions.push(Action::Finish(ending));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use converge_core::budget::Allowance;
 use converge_core::ids::SweepId;
 use converge_core::trial::IllegalTransition;
+use converge_faults::point;
 use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
 
 use crate::home::Home;
@@ -117,7 +118,9 @@ fn recover_sweep(
             let unexplained = decisions.unexplained.into_iter();
             changes.extend(unexplained.map(|attempt| evidence::collect(home, attempt, None)));
         }
+        point("recovery.before");
         store.apply(&changes, clock::unix_ms())?;
+        point("recovery.after");
     }
     Ok(())
 }

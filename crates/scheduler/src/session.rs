@@ -10,6 +10,7 @@ use std::time::Duration;
 use converge_core::ids::WorkerId;
 use converge_core::placement::emptiest;
 use converge_core::trial::IllegalTransition;
+use converge_faults::point;
 use converge_protocol::message::Down;
 use converge_store::{ApplyError, Change, QueryError, SessionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -237,6 +238,7 @@ impl Session {
                 if let Down::Assign(assignment) = message.as_ref() {
                     // After a power cut an attempt's number can be given again; what lies there is not its own.
                     let _ = std::fs::remove_dir_all(&assignment.attempt_directory);
+                    point("attempt_folder.cleared");
                 }
                 if let Some(member) = self.members.get_mut(&worker) {
                     member
@@ -252,7 +254,7 @@ impl Session {
                 }
             }
             Action::CleanUp { trial } => {
-                let changes = self.housekeeping.clean_up(&self.home, &self.store, trial);
+                let changes = self.housekeeping.clean_up(&self.home, &mut self.store, trial);
                 self.commit(&changes)?;
             }
             Action::Answer(request) => {

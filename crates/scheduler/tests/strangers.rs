@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use converge_core::ids::{AttemptId, TrialId, WorkerId};
+use converge_core::budget::Allowance;
+use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
-use converge_core::trial::{AttemptEnding, Retries, TrialState};
+use converge_core::sweep::FailurePolicy;
+use converge_core::trial::{AttemptEnding, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
 use converge_scheduler::reactor::{Action, Event, LogPlace, Options, Reactor, Trial};
@@ -29,6 +31,7 @@ fn busy() -> Reactor {
         state: TrialState::Queued,
         attempts: 0,
         failures: BTreeMap::new(),
+        accumulation_factor: 1,
         resume_point: None,
         work,
         total_steps: 10,
@@ -38,11 +41,14 @@ fn busy() -> Reactor {
     };
     let options = Options {
         workers: 1,
-        retries: Retries::default(),
+        sweep: SweepId(1),
+        failure: FailurePolicy::default(),
+        failed: 0,
         next_attempt: ATTEMPT,
         home: "/home/me/.converge".into(),
         checkpoint_seconds: 60.0,
         gradient_checkpointing: false,
+        allowance: Allowance::default(),
     };
     let mut reactor = Reactor::new(options, [(TrialId(1), trial)]);
     reactor.step(Event::Tick, 0).unwrap();

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use converge_faults::disk;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits for another process before it is [`crate::DatabaseError::Busy`].
@@ -80,6 +81,19 @@ pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Brings a file, or the names in a directory, to the disk. Not for a database that is open: see the crate's words on
+/// locking.
+pub(crate) fn sync(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::File::open(path)?;
+    file.sync_all()?;
+    if file.metadata()?.is_dir() {
+        disk::directory_synced(path)
+    } else {
+        disk::synced(path)
+    }
+    Ok(())
 }
 
 /// Returns the path of the write-ahead log beside a database.

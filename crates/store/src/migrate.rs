@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use converge_faults::{disk, point};
 use rusqlite::backup::Progress;
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
@@ -83,7 +84,10 @@ fn migrate_with(
         configuration::fill(&transaction)?;
     }
     wide::recreate(&transaction)?;
-    transaction.commit()
+    point("store.migrate.before");
+    transaction.commit()?;
+    point("store.migrate.after");
+    Ok(())
 }
 
 /// Returns where the copy of a database of `version` goes: `sweeps.db.v1`.
@@ -91,7 +95,7 @@ fn copy_path(path: &Path, version: i64) -> PathBuf {
     with_suffix(path, &format!(".v{version}"))
 }
 
-/// Writes a copy that is whole or not there: aside first, then renamed.
+/// Writes a copy that is whole or not there, also after a power cut: aside first, then renamed.
 fn copy_aside(connection: &Connection, copy: &Path) -> rusqlite::Result<()> {
     let aside = with_suffix(copy, ".part");
     let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
@@ -99,9 +103,18 @@ fn copy_aside(connection: &Connection, copy: &Path) -> rusqlite::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }
+    point("store.copy.before");
     connection::create_private(&aside).map_err(failed)?;
+    disk::created(&aside);
     connection.backup(MAIN_DB, &aside, None::<fn(Progress)>)?;
-    std::fs::rename(&aside, copy).map_err(failed)
+    // The upgrade that follows is synced; the copy of what was before must not come after it.
+    connection::sync(&aside).map_err(failed)?;
+    point("store.copy.written");
+    std::fs::rename(&aside, copy).map_err(failed)?;
+    disk::renamed(copy);
+    copy.parent().map_or(Ok(()), connection::sync).map_err(failed)?;
+    point("store.copy.renamed");
+    Ok(())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

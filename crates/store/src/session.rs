@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use converge_core::ids::{SweepId, WorkerId};
+use converge_faults::point;
 use rusqlite::named_params;
 
 use crate::database_error::DatabaseError;
@@ -132,7 +133,8 @@ impl Store {
         directory: impl FnOnce(WorkerId) -> String,
         now_ms: i64,
     ) -> Result<WorkerId, SessionError> {
-        self.synced_transaction(|connection| {
+        point("store.worker.before");
+        let made = self.synced_transaction(|connection| {
             let id: i64 = connection.query_row(
                 "SELECT coalesce(max(id), 0) + 1 FROM workers",
                 [],
@@ -152,6 +154,8 @@ impl Store {
                 (id, session.0, directory(WorkerId(id)), device, now_ms),
             )?;
             Ok(WorkerId(id))
-        })
+        });
+        point("store.worker.after");
+        made
     }
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
-use crate::apply::Cache;
+use converge_faults::{disk, point};
+
+use crate::apply::{ApplyError, Cache};
 use crate::connection;
 use crate::database_error::DatabaseError;
 use crate::migrate::{self, Found};
@@ -90,6 +92,7 @@ impl Store {
         let path = path.as_ref();
         connection::create_private(path)
             .map_err(|source| OpenError::Create { path: path.to_owned(), source })?;
+        point("store.file.after");
         let failed = |error| match DatabaseError::of(error) {
             DatabaseError::Corrupt(_) if !connection::looks_like_sqlite(path) => {
                 OpenError::Foreign { path: path.to_owned() }
@@ -150,6 +153,9 @@ impl Store {
         self.leave_transaction()?;
         self.connection().pragma_update(None, "synchronous", "FULL")?;
         let done = self.transaction(|connection, _| write(connection));
+        if done.is_ok() {
+            self.with_log(disk::synced);
+        }
         // It was committed or it was not; that the next ones are synced too would only be slow.
         if let Err(error) = self.connection().pragma_update(None, "synchronous", "NORMAL") {
             tracing::warn!(%error, "cannot go back to unsynced transactions");
@@ -162,6 +168,18 @@ impl Store {
         self.cache = Cache::default();
     }
 
+    /// Makes all that was committed so far survive a power cut: before something is deleted that an older state of
+    /// the database still names.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; what was committed stays committed.
+    pub fn sync(&mut self) -> Result<(), ApplyError> {
+        // SQLite syncs with a commit that has something to write; the version is written as it is.
+        self.synced_transaction(|connection| {
+            Ok(connection.pragma_update(None, "user_version", migrate::VERSION)?)
+        })
+    }
+
     /// Runs `write` as one transaction.
     pub(crate) fn transaction<T, E: From<rusqlite::Error>>(
         &mut self,
@@ -172,14 +190,30 @@ impl Store {
             .connection_mut()
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = match write(&transaction, &mut self.cache) {
-            Ok(value) => transaction.commit().map(|()| value).map_err(E::from),
-            Err(error) => Err(error),
+            Ok(value) => {
+                point("store.commit.before");
+                transaction.commit().map(|()| value).map_err(E::from)
+            }
+            Err(error) => {
+                drop(transaction);
+                Err(error)
+            }
         };
         if done.is_err() {
             // What was learnt from rows that were rolled back is not true.
             self.cache = Cache::default();
+        } else {
+            self.with_log(disk::written);
+            point("store.commit.after");
         }
         done
+    }
+
+    /// Tells the tests' model of the disk about the write-ahead log.
+    fn with_log(&self, tell: impl FnOnce(&Path)) {
+        if let Some(path) = self.connection().path() {
+            tell(&connection::log_path(Path::new(path)));
+        }
     }
 
     /// Takes back what an error in a `BEGIN` or `ROLLBACK` has left open: it must not go in with what follows.

@@ -8,6 +8,7 @@ use converge_core::objective::Objective;
 use converge_core::settings::Settings;
 use converge_core::trial::TrialKind;
 use converge_core::value::Value;
+use converge_faults::point;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
@@ -148,7 +149,8 @@ impl Store {
     /// # Errors
     /// [`SweepError`]; nothing of the sweep is kept.
     pub fn create_sweep(&mut self, sweep: &NewSweep, now_ms: i64) -> Result<SweepId, SweepError> {
-        self.synced_transaction(|connection| {
+        point("store.sweep.before");
+        let made = self.synced_transaction(|connection| {
             let taken = connection
                 .query_row("SELECT identity FROM sweeps WHERE name = ?1", [&sweep.name], |row| {
                     row.get(0)
@@ -162,7 +164,9 @@ impl Store {
             wide::recreate(connection)?;
             record::write(connection, id)?;
             Ok(id)
-        })
+        });
+        point("store.sweep.after");
+        made
     }
 
     /// Changes a sweep's definition and appends trials to it; a finished sweep that gets some is one that was

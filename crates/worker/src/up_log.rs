@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use converge_faults::{Mutant, disk, is_on, point, point_after};
 use converge_protocol::frame::Writer;
 use converge_protocol::message::Up;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -35,6 +36,8 @@ enum Order {
     Write(Box<Up>),
     /// Answer once everything before is in the file.
     Flush(SyncSender<()>),
+    /// Answer once everything before is on the disk.
+    Sync(SyncSender<()>),
 }
 
 impl UpLog {
@@ -43,17 +46,21 @@ impl UpLog {
     /// # Errors
     /// Where it is absent or not empty: it has one writer for ever.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        let file = File::options().append(true).open(directory.join("up.log"))?;
-        if file.metadata()?.len() > 0 {
+        let path = directory.join("up.log");
+        let file = File::options().append(true).open(&path)?;
+        if file.metadata()?.len() > 0 && !is_on(Mutant::NoBornCheck) {
             return Err(io::Error::other("`up.log` is not empty: another worker has it"));
         }
+        point("up_log.opened");
         let (sender, receiver) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writing = Writing {
+            path,
             file,
             frames: Writer::default(),
             waiting: Arc::clone(&waiting),
             taken: 0,
+            ends_attempt: false,
             bell: Bell::new(),
             full: false,
         };
@@ -77,6 +84,14 @@ impl UpLog {
         }
     }
 
+    /// Like [`UpLog::flush`], and a power cut no longer loses them either.
+    pub(crate) fn sync(&self) {
+        let (sender, receiver) = sync_channel(1);
+        if self.sender.send(Order::Sync(sender)).is_ok() {
+            let _ = receiver.recv();
+        }
+    }
+
     /// Like [`UpLog::flush`], for a limited time; returns whether all frames are in the file.
     pub(crate) fn flush_within(&self, limit: Duration) -> bool {
         let (sender, receiver) = sync_channel(1);
@@ -96,11 +111,14 @@ impl UpLog {
 
 /// The writing thread's state.
 struct Writing {
+    path: PathBuf,
     file: File,
     frames: Writer,
     waiting: Arc<AtomicUsize>,
     /// Frames taken from the channel since all were written.
     taken: usize,
+    /// One of the frames that wait ends an attempt.
+    ends_attempt: bool,
     bell: Bell,
     /// The last try found no room.
     full: bool,
@@ -109,6 +127,7 @@ struct Writing {
 impl Writing {
     fn run(mut self, receiver: Receiver<Order>) {
         let mut flushes: Vec<SyncSender<()>> = Vec::new();
+        let mut syncs: Vec<SyncSender<()>> = Vec::new();
         loop {
             let order = if self.frames.is_empty() {
                 receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -116,18 +135,21 @@ impl Writing {
                 receiver.recv_timeout(RETRY)
             };
             match order {
-                Ok(order) => self.take(order, &mut flushes),
+                Ok(order) => self.take(order, &mut flushes, &mut syncs),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.write(),
             }
             while self.frames.bytes().len() < WRITE_BYTES {
                 let Ok(order) = receiver.try_recv() else { break };
-                self.take(order, &mut flushes);
+                self.take(order, &mut flushes, &mut syncs);
             }
             self.write();
             if self.frames.is_empty() {
                 self.waiting.fetch_sub(std::mem::take(&mut self.taken), Ordering::Relaxed);
-                for flush in flushes.drain(..) {
+                if !syncs.is_empty() {
+                    self.sync();
+                }
+                for flush in flushes.drain(..).chain(syncs.drain(..)) {
                     // Who asked may have lost patience.
                     let _ = flush.try_send(());
                 }
@@ -135,24 +157,56 @@ impl Writing {
         }
     }
 
-    fn take(&mut self, order: Order, flushes: &mut Vec<SyncSender<()>>) {
+    fn take(
+        &mut self,
+        order: Order,
+        flushes: &mut Vec<SyncSender<()>>,
+        syncs: &mut Vec<SyncSender<()>>,
+    ) {
         match order {
             Order::Write(message) => {
                 self.frames.push(&*message);
                 self.taken += 1;
+                self.ends_attempt |= matches!(*message, Up::Ended { .. });
             }
             Order::Flush(answer) => flushes.push(answer),
+            Order::Sync(answer) => syncs.push(answer),
         }
     }
 
+    fn sync(&self) {
+        // A disk that cannot sync says so again when the next checkpoint is written, and that is an error.
+        match self.file.sync_data() {
+            Ok(()) => disk::synced(&self.path),
+            Err(error) => tracing::warn!("cannot sync `up.log`: {error}"),
+        }
+        point("up_log.synced");
+    }
+
     fn write(&mut self) {
+        if !self.frames.is_empty() {
+            point("up_log.before");
+            point_after("up_log.half", || {
+                let bytes = self.frames.bytes();
+                let _ = self.file.write(&bytes[..bytes.len() / 2]);
+            });
+            if self.ends_attempt {
+                point("up_log.ended.before");
+            }
+        }
         while !self.frames.is_empty() {
             match self.file.write(self.frames.bytes()) {
                 Ok(0) => return,
                 Ok(count) => {
                     // What is left begins anew on a line of its own: the next write says why.
                     self.frames.wrote(count);
+                    disk::written(&self.path);
+                    point("up_log.after");
                     self.bell.ring();
+                    point("up_log.rung");
+                    if self.frames.is_empty() && std::mem::take(&mut self.ends_attempt) {
+                        point("up_log.ended.after");
+                    }
                     if self.full && self.frames.is_empty() {
                         self.full = false;
                         tracing::warn!("`up.log` can be written again; nothing was lost");

@@ -16,6 +16,7 @@ use converge_core::problem::Problem;
 use converge_core::seed::Seed;
 use converge_core::settings::Settings;
 use converge_core::trial::AttemptEnding;
+use converge_faults::{disk, point};
 use converge_finetune::{Control, Ending, Observer, PrepareRequest};
 use converge_protocol::message::{Assignment, Best, Up, Work};
 use nix::sys::signal::{Signal, raise};
@@ -214,6 +215,8 @@ impl Workplace {
         std::fs::create_dir_all(&directory)
             .and_then(|()| self.journal.open_attempt(&directory))
             .map_err(|error| file_failure("make", &directory, &error))?;
+        disk::created(&directory);
+        point("attempt_folder.made");
         tracing::info!(
             "attempt {} (number {} of its trial) on {} from step {}",
             assignment.attempt,
@@ -317,8 +320,8 @@ impl Observer for Reporter {
         let directory = text(directory);
         self.up.push(Up::Checkpoint { attempt: self.attempt, step, directory });
         // The training deletes the checkpoint before this one next: until the scheduler can know of
-        // the new one, the old one is what it would resume from.
-        self.up.flush();
+        // the new one, also after a power cut, the old one is what it would resume from.
+        self.up.sync();
     }
 
     fn control(&mut self) -> Control {

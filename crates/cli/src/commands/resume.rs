@@ -45,9 +45,7 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
         output::talk(&format!("{} trials queued again (`{words}`)\n", requeued.len()));
     }
     if record.open_trials.is_empty() {
-        output::talk(&format!("sweep `{name}` is finished: nothing left to do\n"));
-        let ending = Ending::Finished { failed: summary.trials.failed };
-        return drive::conclude(home, &store, name, &ending);
+        return drive::already_finished(home, &mut store, &record);
     }
     let mut sweep = definition(&record)?;
     if let Some(workers) = arguments.workers {

@@ -29,9 +29,8 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     let stored = find(&store, &source.sweep)?;
     if let Some(record) = &stored {
         same_sweep(record, &source)?;
-        if let Some(ending) = ended(record) {
-            output::talk(&format!("sweep `{}` is finished: nothing left to do\n", record.name));
-            return drive::conclude(home, &store, &record.name, &ending);
+        if record.open_trials.is_empty() {
+            return drive::already_finished(home, &mut store, record);
         }
         let spent = Spent::of(source.sweep.budget, home, store.read(), record.id, false)?;
         if let Some(reason) = spent.exhausted() {
@@ -91,11 +90,6 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
             path = source.path
         ),
     ))
-}
-
-/// Returns how the sweep ended, if nothing is left to do.
-fn ended(record: &SweepRecord) -> Option<Ending> {
-    record.open_trials.is_empty().then_some(Ending::Finished { failed: record.counts.failed })
 }
 
 /// Takes over what may change freely: `[run]`, `[budget]`, `[failure]`.

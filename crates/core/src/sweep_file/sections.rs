@@ -309,8 +309,8 @@ fn read_run(node: Node, problems: &mut Vec<Problem>) -> Option<RunSettings> {
     let workers_per_gpu = table.integer("workers_per_gpu", 1).unwrap_or(1);
     let keep_best = table.integer("keep_best", 0).unwrap_or(3);
     let checkpoint_seconds = match table.number("checkpoint_seconds") {
-        Some(seconds) if seconds <= 0.0 => {
-            table.problem("`checkpoint_seconds` must be greater than 0");
+        Some(seconds) if seconds < 0.0 => {
+            table.problem("`checkpoint_seconds` must not be negative");
             60.0
         }
         seconds => seconds.unwrap_or(60.0),

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use converge_core::placement::{Offer, Place, Presence};
+use converge_faults::point;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
@@ -62,6 +63,7 @@ pub fn launch<T: Send + 'static>(
     signs: UnboundedSender<T>,
     of: impl Fn(Sign) -> T + Send + 'static,
 ) -> std::io::Result<Process> {
+    point("launch.before");
     let stderr = OpenOptions::new()
         .append(true)
         .create(true)
@@ -93,6 +95,7 @@ pub fn launch<T: Send + 'static>(
     let (Some(stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(std::io::Error::other("the worker has no pipes"));
     };
+    point("launch.after");
     let bell = File::from(stdin.into_owned_fd()?);
     tokio::spawn(async move {
         while rang(&mut stdout).await {
@@ -183,8 +186,10 @@ async fn rang(stdout: &mut ChildStdout) -> bool {
 impl Process {
     /// Tells the worker that there is something in `down.log`.
     pub fn ring(&mut self) {
+        point("bell.before");
         // A worker that is gone is reported by its sign.
         let _ = self.bell.write_all(b"\n");
+        point("bell.after");
     }
 
     /// Kills the worker at once.

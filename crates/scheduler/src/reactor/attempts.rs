@@ -74,6 +74,7 @@ impl Reactor {
                 decisions.changes.push(Change::WorkerBorn { worker: id, version, machine });
             }
             Up::Bye => {
+                worker.departed = true;
                 if matches!(worker.state, WorkerState::Idle | WorkerState::Starting) {
                     worker.state = WorkerState::Leaving;
                 }

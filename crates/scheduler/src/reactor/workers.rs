@@ -23,6 +23,8 @@ pub struct Worker {
     pub up_seq: u64,
     /// Whether it was killed for its silence.
     pub(super) silenced: bool,
+    /// Whether it has said goodbye: what it is leased after that it will not read.
+    pub(super) departed: bool,
 }
 
 /// What a worker is doing.
@@ -41,14 +43,17 @@ pub enum WorkerState {
 impl Worker {
     /// A worker that was just started.
     pub fn starting(now: i64) -> Self {
-        let state = WorkerState::Starting;
-        Self { state, heard_at: now, dismissed: false, down_seq: 1, up_seq: 0, silenced: false }
+        Self::new(WorkerState::Starting, now, false, 0)
     }
 
     /// A worker of a dead scheduler.
     pub fn left_behind(lease: Option<Lease>, up_seq: u64) -> Self {
-        let state = lease.map_or(WorkerState::Leaving, WorkerState::Busy);
-        Self { state, heard_at: 0, dismissed: true, down_seq: 1, up_seq, silenced: false }
+        Self::new(lease.map_or(WorkerState::Leaving, WorkerState::Busy), 0, true, up_seq)
+    }
+
+    fn new(state: WorkerState, heard_at: i64, dismissed: bool, up_seq: u64) -> Self {
+        let (silenced, departed) = (false, false);
+        Self { state, heard_at, dismissed, down_seq: 1, up_seq, silenced, departed }
     }
 }
 
@@ -118,7 +123,8 @@ impl Reactor {
             let message = format!("no progress for {seconds} s: hung, and killed");
             return AttemptEnding::Failed(Failure { class: FailureClass::Timeout, message });
         }
-        if matches!(self.mode, Mode::Killing | Mode::Recovering) {
+        // One that left in peace had not heard of the lease: its goodbye and the lease crossed.
+        if worker.departed || matches!(self.mode, Mode::Killing | Mode::Recovering) {
             return AttemptEnding::Abandoned;
         }
         let class = match exit {

@@ -41,7 +41,7 @@ fn questions(trials: u64) -> Vec<(&'static str, u64)> {
     ask("old workers", &|store| store.read().open_workers().map(drop));
     ask("the best", &|store| store.read().best_ranking(sweep, &objective, 10).map(drop));
     ask("weights", &|store| store.read().kept_weights(sweep).map(drop));
-    ask("checkpoints", &|store| store.read().checkpointed_final_trials(sweep).map(drop));
+    ask("checkpoints", &|store| store.read().uncleaned(sweep).map(drop));
     ask("one trial", &|store| store.read().trial(sweep, 3).map(drop));
     asked
 }

@@ -51,15 +51,33 @@ impl Reader {
         })
     }
 
-    /// Returns the numbers of a sweep's final trials whose checkpoints have not been cleaned up.
+    /// Returns the numbers of final trials that a killed session may not have cleaned up after.
+    ///
+    /// Cleaning follows the commit that ended the trial, before the next commit: so only the last trial of each worker
+    /// can have missed it, and the one before if another was leased with the same commit.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn checkpointed_final_trials(&self, sweep: SweepId) -> Result<Vec<u64>, QueryError> {
-        self.query("the trials with checkpoints", |connection| {
+    pub fn uncleaned(&self, sweep: SweepId) -> Result<Vec<u64>, QueryError> {
+        self.query("trials that were not cleaned up after", |connection| {
             let sql = "SELECT number FROM trials INDEXED BY trials_with_checkpoint
                 WHERE sweep = ?1 AND resume_step IS NOT NULL
                     AND state NOT IN ('queued', 'running')
+                UNION
+                SELECT trials.number
+                FROM (
+                    SELECT
+                        attempts.trial AS trial,
+                        row_number() OVER (
+                            PARTITION BY attempts.worker ORDER BY attempts.id DESC
+                        ) AS place
+                    FROM sessions
+                    JOIN workers ON workers.session = sessions.id
+                    JOIN attempts ON attempts.worker = workers.id
+                    WHERE sessions.sweep = ?1 AND sessions.ended_at_ms IS NULL
+                ) AS latest
+                JOIN trials ON trials.id = latest.trial
+                WHERE latest.place <= 2 AND trials.state NOT IN ('queued', 'running')
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| row.get(0))
         })

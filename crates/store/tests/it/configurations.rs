@@ -113,7 +113,7 @@ fn what_final_trials_have_on_disk_is_found_without_reading_them() {
         let weights = read.kept_weights(home.sweep).unwrap();
         let weights: Vec<_> =
             weights.into_iter().map(|kept| (kept.trial.0, kept.weights)).collect();
-        (weights, read.checkpointed_final_trials(home.sweep).unwrap())
+        (weights, read.uncleaned(home.sweep).unwrap())
     };
     assert_eq!(found(home.store.read()), (vec![], vec![]), "the trial is running");
     home.store

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use converge_core::ids::TrialId;
 use converge_store::{Change, Store};
 
-use crate::home::{Home, METRIC, OTHER, observed, query};
+use crate::home::{Home, METRIC, OTHER, dump, observed, query};
 
 /// Set in the process that is to be killed: the database to write to.
 const VICTIM: &str = "CONVERGE_STORE_VICTIM";
@@ -103,4 +103,16 @@ fn an_observation_takes_less_than_forty_bytes() {
     let each = bytes[0].parse::<f64>().unwrap() / 100_000.0;
     println!("{each:.1} bytes an observation");
     assert!(each < 40.0, "{each:.1} bytes an observation");
+}
+
+#[test]
+fn a_sync_changes_nothing() {
+    let mut home = Home::new(1);
+    home.complete(1, &[0.5]);
+    let before = dump(&home.path());
+    let log = std::fs::metadata(home.path().with_extension("db-wal")).unwrap().len();
+    home.store.sync().unwrap();
+    assert_eq!(dump(&home.path()), before);
+    // It has something to write, or SQLite would not sync.
+    assert!(std::fs::metadata(home.path().with_extension("db-wal")).unwrap().len() > log);
 }

@@ -165,3 +165,18 @@ fn a_row_that_is_not_as_promised_is_named_not_guessed() {
     assert_eq!(error.to_string(), "cannot read a trial's settings from the database");
     assert_eq!(error.source.to_string(), "the database is damaged");
 }
+
+/// Cleaning comes after the commit that ended a trial: a session that was killed may have missed its workers' last.
+#[test]
+fn the_last_trials_of_a_killed_session_are_not_cleaned_up_after() {
+    let mut home = Home::new(5);
+    for trial in 1..=3 {
+        home.complete(trial, &[0.5]);
+    }
+    assert_eq!(home.store.read().uncleaned(home.sweep).unwrap(), [2, 3]);
+    let lease = home.lease(TrialId(4), 1, 0);
+    home.apply(&[lease]);
+    assert_eq!(home.store.read().uncleaned(home.sweep).unwrap(), [3], "one that runs is not final");
+    home.store.close_session(home.session, "interrupted", 9_000).unwrap();
+    assert_eq!(home.store.read().uncleaned(home.sweep).unwrap(), [] as [u64; 0]);
+}
