@@ -22,6 +22,7 @@ use crate::launcher::WorkerCommand;
 use crate::launcher::local::{Process, Sign, launch};
 use crate::mailbox::Mailbox;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor};
+use crate::round::{Carrier, round};
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
@@ -148,30 +149,14 @@ impl Session {
         }
     }
 
-    /// Decides on events and on those that its own actions cause; returns how the session ended, if it did.
     fn round(
         &mut self,
-        mut events: Vec<Event>,
+        events: Vec<Event>,
         watch: &mut dyn FnMut(Update<'_>),
     ) -> Result<Option<Ending>, SessionError> {
-        while !events.is_empty() {
-            let mut decisions = Decisions::default();
-            for event in events.drain(..) {
-                let further = self.reactor.step(event, clock::monotonic_ms())?;
-                decisions.changes.extend(further.changes);
-                decisions.actions.extend(further.actions);
-            }
-            self.commit(&decisions.changes)?;
-            for action in decisions.actions {
-                if let Action::Finish(ending) = action {
-                    watch(Update::Progress(&self.reactor));
-                    return Ok(Some(ending));
-                }
-                events.extend(self.act(action, watch)?);
-            }
-        }
+        let ending = round(&mut Watched { session: self, watch }, events)?;
         watch(Update::Progress(&self.reactor));
-        Ok(None)
+        Ok(ending)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), SessionError> {
@@ -310,6 +295,28 @@ impl Session {
             }
         }
         identities.iter().for_each(|identity| identity.kill());
+    }
+}
+
+/// A session with who hears of its notices.
+struct Watched<'a> {
+    session: &'a mut Session,
+    watch: &'a mut dyn FnMut(Update<'_>),
+}
+
+impl Carrier for Watched<'_> {
+    type Error = SessionError;
+
+    fn decide(&mut self, event: Event) -> Result<Decisions, SessionError> {
+        Ok(self.session.reactor.step(event, clock::monotonic_ms())?)
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), SessionError> {
+        self.session.commit(changes)
+    }
+
+    fn act(&mut self, action: Action) -> Result<Option<Event>, SessionError> {
+        self.session.act(action, self.watch)
     }
 }
 

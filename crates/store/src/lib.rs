@@ -73,6 +73,7 @@ mod apply;
 mod change;
 mod connection;
 mod database_error;
+mod in_memory;
 mod migrate;
 mod objective;
 mod reader;
