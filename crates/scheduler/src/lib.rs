@@ -1,6 +1,7 @@
 //! The scheduler: event, core decision, store, launcher.
 //!
-//! In reading order: [`reactor`] decides and does nothing; [`session`] carries events in and decisions out;
+//! In reading order: [`reactor`] decides and does nothing; [`round`] is the order in which decisions are stored and
+//! carried out; [`session`] carries events in and decisions out;
 //! [`recovery`] reads what a dead scheduler's workers left behind, and [`foresight`] says what it would find there;
 //! [`preparation`] has model and data checked before a sweep exists. Around them: [`home`] (the folder and its lock),
 //! [`mailbox`] (a worker's two logs), [`launcher`] (the only place that starts or signals processes), [`housekeeping`]
@@ -26,6 +27,7 @@ pub mod rebuild;
 pub mod recovery;
 pub mod repair;
 pub mod requests;
+pub mod round;
 pub mod session;
 pub mod surplus;
 pub mod trials;

@@ -31,7 +31,7 @@ pub use trials::{Lease, ResumePoint, Trial};
 pub use workers::{Worker, WorkerState};
 
 /// Silence after which a worker that is starting or leaving is killed; one that trains has `[failure] timeout`.
-const PATIENCE_MS: i64 = 600_000;
+pub const PATIENCE_MS: i64 = 600_000;
 /// Workers that die in a row before their first word, after which starting more is pointless.
 const STILLBORN_MAX: u64 = 3;
 

@@ -13,7 +13,7 @@ use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
 
 use crate::home::Home;
 use crate::launcher::local::Identity;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mail, Mailbox};
 use crate::reactor::{Event, Exit, Lease, Options, Reactor, Worker};
 use crate::trials::{LoadError, definition, load};
 use crate::{clock, evidence};
@@ -40,31 +40,101 @@ pub enum RecoveryError {
     Defect(#[from] IllegalTransition),
 }
 
+/// What recovery needs of the machine: old processes, their logs, and time. The simulation of the tests has its own.
+pub trait Outside {
+    /// Returns whether this very process is still there.
+    fn is_alive(&self, process: &Identity) -> bool;
+
+    /// Kills this very process, if it is still there.
+    fn kill(&mut self, process: &Identity);
+
+    /// Reads what is new in a worker's log.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn read(&mut self, worker: &WorkerRecord) -> std::io::Result<Mail>;
+
+    /// Lets time pass.
+    fn wait(&mut self, time: Duration);
+
+    /// Returns the time since some beginning.
+    fn elapsed(&self) -> Duration;
+
+    /// Returns the time of day, for the record. Unit: milliseconds since 1970, UTC.
+    fn unix_ms(&self) -> i64;
+}
+
+/// The machine as it is.
+struct ThisMachine<'a> {
+    home: &'a Home,
+    started: Instant,
+}
+
+impl Outside for ThisMachine<'_> {
+    fn is_alive(&self, process: &Identity) -> bool {
+        process.is_alive()
+    }
+
+    fn kill(&mut self, process: &Identity) {
+        process.kill();
+    }
+
+    fn read(&mut self, worker: &WorkerRecord) -> std::io::Result<Mail> {
+        let directory = self.home.root().join(&worker.directory);
+        Mailbox::reopen(&directory, worker.up_offset, worker.up_next_seq)?.read()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn unix_ms(&self) -> i64 {
+        clock::unix_ms()
+    }
+}
+
 /// Reads the logs of all old workers to their end and closes their attempts; returns how many there were.
 ///
 /// # Errors
 /// [`RecoveryError`].
 pub fn recover(home: &Home, store: &mut Store) -> Result<u64, RecoveryError> {
+    recover_from(&mut ThisMachine { home, started: Instant::now() }, home, store)
+}
+
+/// [`recover`] on any machine.
+///
+/// # Errors
+/// [`RecoveryError`].
+pub fn recover_from(
+    outside: &mut dyn Outside,
+    home: &Home,
+    store: &mut Store,
+) -> Result<u64, RecoveryError> {
     let workers = store.read().open_workers()?;
     let identities: Vec<Identity> = workers.iter().filter_map(identity).collect();
-    let started = Instant::now();
-    while identities.iter().any(Identity::is_alive) {
-        if started.elapsed() > PATIENCE {
-            identities.iter().for_each(Identity::kill);
+    let started = outside.elapsed();
+    while identities.iter().any(|identity| outside.is_alive(identity)) {
+        if outside.elapsed().saturating_sub(started) > PATIENCE {
+            identities.iter().for_each(|identity| outside.kill(identity));
         }
-        std::thread::sleep(LOOK);
+        outside.wait(LOOK);
     }
     let mut sweeps: Vec<SweepId> = workers.iter().map(|worker| worker.sweep).collect();
     sweeps.dedup();
     for sweep in sweeps {
         let of_sweep: Vec<&WorkerRecord> =
             workers.iter().filter(|worker| worker.sweep == sweep).collect();
-        recover_sweep(home, store, sweep, &of_sweep)?;
+        recover_sweep(outside, home, store, sweep, &of_sweep)?;
     }
     Ok(workers.len() as u64)
 }
 
 fn recover_sweep(
+    outside: &mut dyn Outside,
     home: &Home,
     store: &mut Store,
     sweep: SweepId,
@@ -96,10 +166,7 @@ fn recover_sweep(
     let mut reactor = Reactor::recover(options, trials, left_behind);
     for worker in workers {
         let mut events = Vec::new();
-        let directory = home.root().join(&worker.directory);
-        let mail = Mailbox::reopen(&directory, worker.up_offset, worker.up_next_seq)
-            .and_then(|mut mailbox| mailbox.read());
-        match mail {
+        match outside.read(worker) {
             Ok(mail) => events.push(Event::Frames {
                 worker: worker.id,
                 frames: mail.frames,
@@ -107,7 +174,8 @@ fn recover_sweep(
             }),
             // Without its log the attempt goes on from its last stored checkpoint.
             Err(error) => {
-                tracing::warn!(directory = %directory.display(), %error, "cannot read an old worker's log")
+                let directory = &worker.directory;
+                tracing::warn!(directory, %error, "cannot read an old worker's log")
             }
         }
         events.push(Event::Exited { worker: worker.id, exit: Exit::Unknown });
@@ -119,7 +187,7 @@ fn recover_sweep(
             changes.extend(unexplained.map(|attempt| evidence::collect(home, attempt, None)));
         }
         point("recovery.before");
-        store.apply(&changes, clock::unix_ms())?;
+        store.apply(&changes, outside.unix_ms())?;
         point("recovery.after");
     }
     Ok(())

@@ -25,6 +25,7 @@ use crate::mailbox::Mailbox;
 use crate::oom_killer::OomKiller;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor, RequestId};
 use crate::requests::{Request, Requests};
+use crate::round::{Carrier, round};
 use crate::{clock, evidence, worker_notes};
 
 /// How often logs are looked at without a bell, and silence is checked.
@@ -188,34 +189,14 @@ impl Session {
         }
     }
 
-    /// Decides on events and on those that its own actions cause; returns how the session ended, if it did.
     fn round(
         &mut self,
-        mut events: Vec<Event>,
+        events: Vec<Event>,
         watch: &mut dyn FnMut(Update<'_>),
     ) -> Result<Option<Ending>, SessionError> {
-        while !events.is_empty() {
-            let mut decisions = Decisions::default();
-            for event in events.drain(..) {
-                let further = self.reactor.step(event, clock::monotonic_ms())?;
-                decisions.changes.extend(further.changes);
-                decisions.actions.extend(further.actions);
-                for attempt in further.unexplained {
-                    let peak = self.peaks.get(&attempt.worker).copied();
-                    decisions.changes.push(evidence::collect(&self.home, attempt, peak));
-                }
-            }
-            self.commit(&decisions.changes)?;
-            for action in decisions.actions {
-                if let Action::Finish(ending) = action {
-                    watch(Update::Progress(&self.reactor));
-                    return Ok(Some(ending));
-                }
-                events.extend(self.act(action, watch)?);
-            }
-        }
+        let ending = round(&mut Watched { session: self, watch }, events)?;
         watch(Update::Progress(&self.reactor));
-        Ok(None)
+        Ok(ending)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), SessionError> {
@@ -437,6 +418,34 @@ impl Session {
             }
         }
         identities.iter().for_each(|identity| identity.kill());
+    }
+}
+
+/// A session with who hears of its notices.
+struct Watched<'a> {
+    session: &'a mut Session,
+    watch: &'a mut dyn FnMut(Update<'_>),
+}
+
+impl Carrier for Watched<'_> {
+    type Error = SessionError;
+
+    fn decide(&mut self, event: Event) -> Result<Decisions, SessionError> {
+        let session = &mut *self.session;
+        let mut decisions = session.reactor.step(event, clock::monotonic_ms())?;
+        for attempt in std::mem::take(&mut decisions.unexplained) {
+            let peak = session.peaks.get(&attempt.worker).copied();
+            decisions.changes.push(evidence::collect(&session.home, attempt, peak));
+        }
+        Ok(decisions)
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), SessionError> {
+        self.session.commit(changes)
+    }
+
+    fn act(&mut self, action: Action) -> Result<Option<Event>, SessionError> {
+        self.session.act(action, self.watch)
     }
 }
 

@@ -9,6 +9,7 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use converge_core::ids::{AttemptId, SweepId, TrialId};
+use converge_faults::{Mutant, is_on};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::change::Change;
@@ -64,6 +65,17 @@ impl Store {
     /// # Errors
     /// [`ApplyError`]: nothing of the batch was kept, and the store can be used as before.
     pub fn apply(&mut self, changes: &[Change], now_ms: i64) -> Result<(), ApplyError> {
+        if is_on(Mutant::OffsetApart) {
+            let of_log = |change: &Change| matches!(change, Change::LogRead { .. });
+            let (offsets, rows): (Vec<_>, Vec<_>) = changes.iter().cloned().partition(of_log);
+            return self
+                .apply_batch(&offsets, now_ms)
+                .and_then(|()| self.apply_batch(&rows, now_ms));
+        }
+        self.apply_batch(changes, now_ms)
+    }
+
+    fn apply_batch(&mut self, changes: &[Change], now_ms: i64) -> Result<(), ApplyError> {
         self.transaction(|connection, cache| {
             let mut batch = Batch {
                 connection,

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Statements kept compiled; the store has fewer.
-const STATEMENTS: usize = 96;
+pub(crate) const STATEMENTS: usize = 96;
 
 /// Pages of the log (4 KiB each) after which a commit moves them into the database file.
 const LOG_PAGES: u32 = 4_000;

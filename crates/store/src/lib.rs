@@ -76,6 +76,7 @@ mod change;
 mod configuration;
 mod connection;
 mod database_error;
+mod in_memory;
 mod mend;
 mod migrate;
 mod objective;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use converge_faults::{disk, point};
+use converge_faults::{Mutant, disk, is_on, point};
 use rusqlite::backup::Progress;
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
@@ -76,7 +76,12 @@ fn migrate_with(
     let version = pragma(&transaction, "user_version")?;
     for (number, sql) in (1i64..).zip(migrations).filter(|(number, _)| *number > version) {
         tracing::info!(number, "applying a migration");
-        transaction.execute_batch(sql)?;
+        if is_on(Mutant::NoUniqueGrid) {
+            transaction
+                .execute_batch(&sql.replace("UNIQUE (sweep, fingerprint, replicate),", ""))?;
+        } else {
+            transaction.execute_batch(sql)?;
+        }
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", target)?;

@@ -163,11 +163,6 @@ impl Store {
         done
     }
 
-    /// Forgets what was learnt from rows that were changed in another way than by changes.
-    pub(crate) fn forget(&mut self) {
-        self.cache = Cache::default();
-    }
-
     /// Makes all that was committed so far survive a power cut: before something is deleted that an older state of
     /// the database still names.
     ///

@@ -8,7 +8,7 @@ use converge_core::objective::Objective;
 use converge_core::settings::Settings;
 use converge_core::trial::TrialKind;
 use converge_core::value::Value;
-use converge_faults::point;
+use converge_faults::{Mutant, is_on, point};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
@@ -286,7 +286,8 @@ fn insert_trials(
         )",
     )?;
     for (number, trial) in (last + 1..).zip(trials) {
-        if !present.insert((trial.fingerprint.clone(), trial.replicate)) {
+        let repeated = !present.insert((trial.fingerprint.clone(), trial.replicate));
+        if repeated && !is_on(Mutant::NoUniqueGrid) {
             return Err(SweepError::RepeatedTrial { number });
         }
         if usize::try_from(trial.facts_index).map_or(true, |index| index >= facts) {

@@ -4,6 +4,7 @@ use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::{AttemptId, WorkerId};
 use converge_core::metric::TRAIN_LOSS;
 use converge_core::trial::{AttemptEnding, IllegalTransition, TrialEvent, TrialState};
+use converge_faults::{Mutant, is_on};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
 use converge_store::{BestWeights, Change};
@@ -85,6 +86,11 @@ impl Reactor {
                 let Some(_) = lease_of(&worker.state, attempt) else { return Ok(false) };
                 decisions.changes.push(Change::Started { attempt });
             }
+            Up::Step { attempt, step, metrics }
+                if is_on(Mutant::NoFence) && lease_of(&worker.state, attempt).is_none() =>
+            {
+                decisions.changes.push(Change::Observed { attempt, step, seq, metrics });
+            }
             Up::Step { attempt, step, metrics } => {
                 let WorkerState::Busy(lease) = &mut worker.state else { return Ok(false) };
                 if lease.attempt != attempt || step <= lease.step {
@@ -94,6 +100,12 @@ impl Reactor {
                 let trial = lease.trial;
                 self.watch(trial, step, &metrics);
                 decisions.changes.push(Change::Observed { attempt, step, seq, metrics });
+            }
+            Up::Checkpoint { attempt, step, directory }
+                if is_on(Mutant::NoFence) && lease_of(&worker.state, attempt).is_none() =>
+            {
+                let Some(directory) = self.own(attempt, &directory) else { return Ok(false) };
+                decisions.changes.push(Change::Checkpointed { attempt, step, directory, seq });
             }
             Up::Checkpoint { attempt, step, directory } => {
                 let Some(lease) = lease_of(&worker.state, attempt) else { return Ok(false) };

@@ -2,6 +2,7 @@
 
 use converge_core::ids::{AttemptId, TrialId, WorkerId};
 use converge_core::trial::AttemptEnding;
+use converge_faults::{Mutant, is_on};
 use rusqlite::named_params;
 
 use super::{Batch, OpenAttempt, Stop};
@@ -266,8 +267,8 @@ impl Batch<'_> {
         let open = self
             .find(
                 "SELECT trial, from_step, last_step FROM attempts
-                WHERE id = ?1 AND ending IS NULL",
-                [attempt.0],
+                WHERE id = ?1 AND (ending IS NULL OR ?2)",
+                (attempt.0, is_on(Mutant::NoFence)),
                 |row| {
                     Ok(OpenAttempt {
                         trial: TrialId(row.get(0)?),
