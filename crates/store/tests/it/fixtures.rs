@@ -100,14 +100,14 @@ fn an_upgrade_from_any_schema_keeps_every_row() {
         let summary = reader.latest_sweep().unwrap().unwrap();
         assert_eq!(summary.name, "fixture");
         assert_eq!(summary.trials.total(), 10);
-        let record = reader.sweep(summary.id).unwrap().unwrap();
-        assert_eq!(record.trials.len(), 10);
-        assert!(record.trials.iter().any(|trial| trial.resume.is_some()), "one can go on");
+        let trials = reader.trials(summary.id).unwrap();
+        assert_eq!(trials.len(), 10);
+        assert!(trials.iter().any(|trial| trial.resume.is_some()), "one can go on");
         let ranking = reader.ranking(summary.id, &summary.objective).unwrap();
         assert_eq!(ranking.iter().filter(|trial| trial.diverged).count(), 2);
         assert_eq!(query(&path, "SELECT sweep FROM best_configuration"), ["fixture"]);
         assert_eq!(query(&path, "SELECT count(learning_rate) FROM trials_wide"), ["10"]);
-        for trial in &record.trials {
+        for trial in &trials {
             reader.trial(summary.id, trial.number).unwrap().unwrap();
         }
     }
