@@ -97,13 +97,13 @@ mod tests {
         let at = |cgroups: &str| -> Vec<String> {
             counters(cgroups).iter().map(|path| path.display().to_string()).collect()
         };
-        assert_eq!(at("0::/user.slice/a.scope\n"), ["/sys/fs/cgroup/user.slice/a.scope/memory.events"]);
+        assert_eq!(
+            at("0::/user.slice/a.scope\n"),
+            ["/sys/fs/cgroup/user.slice/a.scope/memory.events"]
+        );
         assert_eq!(
             at("9:name=systemd:/\n4:cpu,memory:/docker/b\n0::/\n"),
-            [
-                "/sys/fs/cgroup/memory/docker/b/memory.oom_control",
-                "/sys/fs/cgroup/memory.events"
-            ]
+            ["/sys/fs/cgroup/memory/docker/b/memory.oom_control", "/sys/fs/cgroup/memory.events"]
         );
         assert_eq!(at(""), Vec::<String>::new());
         assert_eq!(count("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), 7);
