@@ -205,7 +205,14 @@ fn a_paused_scheduler_that_is_killed_leaves_a_sweep_that_can_be_resumed() {
     child.wait().unwrap();
     let status = sandbox.converge(&["status", "--json"]).expect_code(0).json();
     assert_eq!(status["sweeps"][0]["state"], "killed");
-    let child = sandbox.start(&["resume"]);
+    // Another sweep that runs in the home is not what is paused.
+    let other = sandbox.start(&["run", "s.toml", "--name", "other"]);
+    sandbox.wait_for("select count(distinct attempt) from observations", 4);
+    let status = sandbox.converge(&["status", "--json"]).expect_code(0).json();
+    assert_eq!(status["sweeps"][0]["state"], "interrupted");
+    sandbox.converge(&["resume", "scripted"]).expect_code(2);
+    stop(other);
+    let child = sandbox.start(&["resume", "scripted"]);
     sandbox.wait_for("select count(*) from attempts where number = 2", 2);
     stop(child);
 }

@@ -3,6 +3,8 @@
 //! Wakes are drained before anything is decided, so that a burst of frames from many workers becomes one
 //! transaction. The order is fixed: read logs, decide, commit, act.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use converge_store::{ApplyError, Change, QueryError, SessionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::cancellation;
+use crate::cancellation::CancelError;
 use crate::home::Home;
 use crate::housekeeping::Housekeeping;
 use crate::launcher::WorkerCommand;
@@ -24,9 +26,14 @@ use crate::launcher::local::{Process, Sign, launch};
 use crate::mailbox::Mailbox;
 use crate::oom_killer::OomKiller;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor, RequestId};
+<<<<<<< HEAD
 use crate::requests::{Request, Requests};
 use crate::round::{Carrier, round};
 use crate::{clock, evidence, worker_notes};
+=======
+use crate::requests::Requests;
+use crate::{clock, evidence};
+>>>>>>> h3/main
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
@@ -54,7 +61,7 @@ pub enum SessionError {
     Store(#[source] ApplyError),
     /// Trials of another sweep of the home were to be cancelled.
     #[error(transparent)]
-    Cancel(#[from] cancellation::CancelError),
+    Cancel(#[from] CancelError),
     /// The database cannot be read.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -79,9 +86,7 @@ impl SessionError {
     /// Returns whether the session could have gone on with room on the disk.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::Store(error) | Self::Cancel(cancellation::CancelError::Store(error)) => {
-                error.is_disk_full()
-            }
+            Self::Store(error) | Self::Cancel(CancelError::Store(error)) => error.is_disk_full(),
             Self::Mailbox { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
             Self::Cancel(_) | Self::Query(_) | Self::Defect(_) | Self::Signals(_) => false,
         }
@@ -340,54 +345,6 @@ impl Session {
                 self.peaks.insert(*worker, peak);
             }
         }
-    }
-
-    /// Turns new requests into events. Trials of other sweeps are cancelled at once: nothing of them runs.
-    fn ask(&mut self) -> Result<Vec<Event>, SessionError> {
-        let mut events = Vec::new();
-        for (name, request) in self.requests.waiting() {
-            if self.asked.contains(&name) {
-                continue;
-            }
-            let own = std::process::id();
-            let event = match request {
-                Request::Cancel { sweep, trials } => {
-                    match self.store.read().sweep_named(&sweep)? {
-                        Some(summary) if summary.id == self.reactor.sweep() => {
-                            let chosen: BTreeSet<u64> = trials.into_iter().collect();
-                            let ids = self
-                                .reactor
-                                .trials()
-                                .filter(|(_, trial)| chosen.contains(&trial.number));
-                            let trials = ids.map(|(id, _)| *id).collect();
-                            Some(Event::Cancel { request: name.clone(), trials })
-                        }
-                        Some(summary) => {
-                            let (home, store) = (&self.home, &mut self.store);
-                            cancellation::cancel(home, store, &summary, &trials)?;
-                            None
-                        }
-                        None => None,
-                    }
-                }
-                Request::Pause { scheduler } if scheduler == own => {
-                    Some(Event::Pause { request: name.clone() })
-                }
-                Request::Unpause { scheduler } if scheduler == own => {
-                    Some(Event::Unpause { request: name.clone() })
-                }
-                // For a scheduler that is gone.
-                Request::Pause { .. } | Request::Unpause { .. } => None,
-            };
-            match event {
-                Some(event) => {
-                    self.asked.insert(name);
-                    events.push(event);
-                }
-                None => self.requests.remove(&name),
-            }
-        }
-        Ok(events)
     }
 
     fn read(&mut self, worker: WorkerId) -> Result<Option<Event>, SessionError> {

@@ -55,7 +55,7 @@ impl From<rusqlite::Error> for SessionError {
 }
 
 impl Store {
-    /// Opens a session and sets its sweep to `running`.
+    /// Opens a session and sets its sweep to `running`; one that a killed scheduler left paused is interrupted.
     ///
     /// # Durability
     /// When this returns, neither a crash nor a power cut loses it.
@@ -85,6 +85,9 @@ impl Store {
             let id = SessionId(connection.last_insert_rowid());
             connection
                 .execute("UPDATE sweeps SET state = 'running' WHERE id = ?1", [session.sweep.0])?;
+            // One scheduler to a home: whoever paused another sweep is gone.
+            connection
+                .execute("UPDATE sweeps SET state = 'interrupted' WHERE state = 'paused'", [])?;
             Ok(id)
         })
     }
