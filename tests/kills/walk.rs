@@ -51,36 +51,52 @@ fn begins(point: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| point.starts_with(prefix))
 }
 
-/// Kills at a point of a run, goes on, and compares.
-fn kill_at(point: &str, expected: &Contents) {
-    let sandbox = sandbox();
-    killed_in(&sandbox, &["run", "kills.toml"], point, expected);
-}
-
-fn killed_in(sandbox: &Sandbox, arguments: &[&str], point: &str, expected: &Contents) {
+/// Kills a process at a point, goes on, and compares; returns everything that is wrong.
+fn killed_at(
+    sandbox: &Sandbox,
+    arguments: &[&str],
+    point: &str,
+    expected: &Contents,
+) -> Vec<String> {
     let mut child = start(sandbox, arguments, &Plan::kill(point));
     let status = child.wait().unwrap();
-    assert!(fired(sandbox).exists(), "`{point}` is never reached:\n{}", sandbox.talk());
-    // A worker's death is the scheduler's business, and the sweep goes on; but for the one that prepares.
-    if !status.success() {
-        go_on(sandbox).unwrap_or_else(|error| panic!("killed at `{point}`: {error}"));
+    if !fired(sandbox).exists() {
+        return vec![format!("it is never reached:\n{}", sandbox.talk())];
     }
-    let problems = problems(sandbox, expected);
-    assert!(problems.is_empty(), "killed at `{point}`:\n{}", problems.join("\n"));
-    let again = sandbox.converge(&["resume"]).expect_code(0);
-    assert!(again.stderr.contains("nothing left to do"), "{}", again.stderr);
+    // A worker's death is the scheduler's business, and the sweep goes on; but for the one that prepares.
+    if !status.success()
+        && let Err(error) = go_on(sandbox)
+    {
+        return vec![error];
+    }
+    let mut problems = problems(sandbox, expected);
+    let again = sandbox.converge(&["resume"]);
+    if again.code != Some(0) || !again.stderr.contains("nothing left to do") {
+        problems.push(format!("and once more `resume`: {again:?}"));
+    }
     wait("workers are gone", || sandbox.processes().is_empty());
+    problems
+}
+
+/// Tries points one after the other, each in a sandbox of its own; fails with all that is wrong.
+fn try_all(points: &[String], expected: &Contents) {
+    let mut wrong = Vec::new();
+    for point in points {
+        let sandbox = sandbox();
+        let problems = killed_at(&sandbox, &["run", "kills.toml"], point, expected);
+        wrong.extend(problems.iter().map(|problem| format!("killed at `{point}`: {problem}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 fn walk(group: usize) {
-    let expected = undisturbed();
-    for point in ALL.iter().filter(|point| begins(point, GROUPS[group])) {
-        kill_at(point, &expected);
-        let times = OFTEN.iter().filter(|(often, _)| often == point).flat_map(|(_, times)| *times);
-        for time in times {
-            kill_at(&format!("{point}:{time}"), &expected);
-        }
-    }
+    let times = |point: &&str| {
+        let often = OFTEN.iter().filter(move |(name, _)| name == point);
+        let times = often.flat_map(|(_, times)| *times);
+        std::iter::once(&1).chain(times).map(|time| format!("{point}:{time}")).collect::<Vec<_>>()
+    };
+    let points = ALL.iter().filter(|point| begins(point, GROUPS[group]));
+    try_all(&points.flat_map(times).collect::<Vec<_>>(), &undisturbed());
 }
 
 #[test]
@@ -124,7 +140,9 @@ fn a_kill_while_the_dead_are_buried_changes_nothing() {
                 start(&sandbox, &["run", "kills.toml"], &Plan::kill("store.commit.after:9"));
             assert!(!child.wait().unwrap().success());
             std::fs::remove_file(fired(&sandbox)).unwrap();
-            killed_in(&sandbox, &["resume"], &format!("{point}:{time}"), &expected);
+            let point = format!("{point}:{time}");
+            let problems = killed_at(&sandbox, &["resume"], &point, &expected);
+            assert!(problems.is_empty(), "killed at `{point}`:\n{}", problems.join("\n"));
         }
     }
 }
@@ -141,7 +159,8 @@ fn a_kill_while_a_database_is_upgraded_changes_nothing() {
         old.pragma_update(None, "application_id", 0x436e_7667).unwrap();
         old.pragma_update(None, "user_version", 1).unwrap();
         drop(old);
-        killed_in(&sandbox, &["run", "kills.toml"], point, &expected);
+        let problems = killed_at(&sandbox, &["run", "kills.toml"], point, &expected);
+        assert!(problems.is_empty(), "killed at `{point}`:\n{}", problems.join("\n"));
         let copy = sandbox.home().join("sweeps.db.v1");
         let copy = rusqlite::Connection::open(copy).unwrap();
         let version: i64 = copy.query_row("pragma user_version", [], |row| row.get(0)).unwrap();
