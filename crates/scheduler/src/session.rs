@@ -26,14 +26,9 @@ use crate::launcher::local::{Process, Sign, launch};
 use crate::mailbox::Mailbox;
 use crate::oom_killer::OomKiller;
 use crate::reactor::{Action, Decisions, Ending, Event, Exit, Notice, Reactor, RequestId};
-<<<<<<< HEAD
-use crate::requests::{Request, Requests};
+use crate::requests::Requests;
 use crate::round::{Carrier, round};
 use crate::{clock, evidence, worker_notes};
-=======
-use crate::requests::Requests;
-use crate::{clock, evidence};
->>>>>>> h3/main
 
 /// How often logs are looked at without a bell, and silence is checked.
 const TICK: Duration = Duration::from_millis(500);
