@@ -16,19 +16,12 @@ import sys
 import tempfile
 import time
 
-SWEEP = """
-extends = "{repository}/sweeps/smoke.toml"
-[sweep]
-name = "chaos"
-replicates = {replicates}
-[train]
-epochs = 36
-[run]
-workers = {workers}
-checkpoint_seconds = 0.1
+# Killed workers are not the trials' fault, but `[failure]` has no overrides.
+FAILURE = """
 [failure]
-retries = {{ killed = 1000000 }}
+retries = { killed = 1000000 }
 """
+OVERRIDES = ["epochs=36", "run.workers=2", "run.checkpoint_seconds=0.1"]
 # Kind, and how often it is drawn.
 KINDS = {
     "kill -9 scheduler": 30,
@@ -113,7 +106,7 @@ class Run:
     """Schedulers of one home, one after the other."""
 
     def __init__(self, program, folder, sweep):
-        self.program, self.folder, self.sweep = program, folder, sweep
+        self.program, self.folder, self.sweep = program, folder, sweep  # The file, and overrides.
         self.home = folder / "home"
         self.scheduler = None
         self.lives = 0
@@ -142,7 +135,7 @@ class Run:
             self.command("resume")
         else:
             self.number = len(sweeps) + 1
-            self.command("run", str(self.sweep), "--name", f"chaos-{self.number}")
+            self.command("run", *self.sweep, "--name", f"chaos-{self.number}")
 
     def ended(self):
         """Notes how the scheduler ended, if it did."""
@@ -288,8 +281,9 @@ def main():
     draw = random.Random(options.seed)
     folder = (options.keep or pathlib.Path(tempfile.mkdtemp(prefix="converge-chaos-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    sweep = folder / "chaos.toml"
-    sweep.write_text(SWEEP.format(repository=pathlib.Path.cwd(), replicates=max(1, options.trials // 6), workers=2))
+    file = folder / "chaos.toml"
+    file.write_text(pathlib.Path("sweeps/smoke.toml").read_text() + FAILURE)
+    sweep = [str(file), *OVERRIDES, f"sweep.replicates={max(1, options.trials // 6)}"]
 
     alone = Run(options.program, folder / "alone", sweep)
     alone.folder.mkdir(exist_ok=True)

@@ -62,7 +62,9 @@ fn walk(lost: Lost, points: impl IntoIterator<Item = &'static str>) {
     let mut wrong = Vec::new();
     for point in points {
         let problems = cut_at(&Plan::kill(point), lost, &expected);
-        wrong.extend(problems.iter().map(|problem| format!("cut at `{point}`, {lost:?}: {problem}")));
+        wrong.extend(
+            problems.iter().map(|problem| format!("cut at `{point}`, {lost:?}: {problem}")),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

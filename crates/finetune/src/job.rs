@@ -48,7 +48,8 @@ pub trait Observer {
     /// Takes all metrics of one step, those of its evaluation included. Steps count from 1.
     fn observe(&mut self, step: u64, metrics: &[(String, f64)]);
 
-    /// Takes note that a checkpoint is durable: a crash of the machine loses nothing up to `step`.
+    /// Takes note that a checkpoint is durable: a crash of the machine loses nothing up to `step`, and the training that
+    /// goes on from it observes all steps after that.
     fn checkpointed(&mut self, step: u64, directory: &Path);
 
     /// Says whether to go on. Asked after every step and between the batches of an evaluation and
@@ -85,7 +86,7 @@ pub enum Ending {
     },
     /// The observer asked for it; there is a checkpoint after `step`.
     Stopped {
-        /// Steps done.
+        /// The last step that was observed; one more may be done, if its evaluation was cut short.
         step: u64,
     },
 }

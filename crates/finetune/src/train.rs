@@ -331,7 +331,7 @@ impl Training {
             &self.optimizer,
             &self.best.weights(),
         )?;
-        observer.checkpointed(self.progress.step, &directory);
+        observer.checkpointed(self.observed_step(), &directory);
         point("checkpoint.reported");
         checkpoint::remove_others(&self.attempt_directory, Some(&directory)).map_err(|error| {
             FineTuneError::io("remove old checkpoints from", &self.attempt_directory, error)
@@ -342,7 +342,13 @@ impl Training {
 
     fn stop(&mut self, observer: &mut dyn Observer) -> Result<Ending, FineTuneError> {
         self.checkpoint(observer)?;
-        Ok(Ending::Stopped { step: self.progress.step })
+        Ok(Ending::Stopped { step: self.observed_step() })
+    }
+
+    /// Returns the last step whose observation was made. Where an evaluation was cut short that is the step before the
+    /// last done: told as later, the observation would count as made when it comes after the resume.
+    fn observed_step(&self) -> u64 {
+        self.progress.step - u64::from(!self.progress.unreported.is_empty())
     }
 
     fn write_best(&mut self) -> Result<(), FineTuneError> {

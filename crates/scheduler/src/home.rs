@@ -4,11 +4,17 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use converge_faults::point;
 
 /// Name of a home in a working directory.
 pub const NAME: &str = ".converge";
+
+/// How long the lock of a scheduler that is gone may stay taken.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A home, which may not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,18 +133,25 @@ impl Home {
             .mode(0o600)
             .open(&path);
         let mut file = open.map_err(unwritable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only a courtesy: the lock itself is the truth.
-                let _ = file.read_to_string(&mut holder);
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+            }
+            let mut holder = String::new();
+            // Only a courtesy: the lock itself is the truth.
+            let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+            // A scheduler that was killed while it started a worker: until that runs, it has the lock as well.
+            if is_gone(&holder) && begin.elapsed() < PATIENCE {
+                std::thread::sleep(LOOK);
+            } else {
                 return Err(HomeError::Held {
                     home: self.root.clone(),
                     holder: holder.trim().to_string(),
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
         let note = format!("pid {}\n", std::process::id());
         file.set_len(0)
@@ -181,6 +194,12 @@ impl Home {
     fn lock_path(&self) -> PathBuf {
         self.root.join("scheduler.lock")
     }
+}
+
+/// Returns whether the process that a lock's note names is no more.
+fn is_gone(note: &str) -> bool {
+    let pid = note.trim().strip_prefix("pid ").and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 #[cfg(test)]
@@ -249,7 +268,14 @@ mod tests {
         let refused = home.lock().unwrap_err().to_string();
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         assert_eq!(home.holder(), Some(std::process::id()));
-        drop(lock);
+        // A child that has not become another program yet holds the lock of a parent that is gone: for a moment.
+        std::fs::write(home.lock_path(), "pid 4294967295\n").unwrap();
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(LOOK);
+            drop(lock);
+        });
+        drop(home.lock().unwrap());
+        child.join().unwrap();
         assert_eq!(home.holder(), None);
         home.lock().unwrap();
     }

@@ -232,6 +232,12 @@ fn with_stops(mut job: Job, mut next_stop: impl FnMut(u64) -> u64) -> (Curves, V
             Recorder { stop_at_call: Some(next_stop(attempt)), ..Recorder::default() };
         let ending = fine_tune(&job, &mut recorder).unwrap();
         for (key, bits) in recorder.curves {
+            // The scheduler takes nothing up to the checkpoint's step: it has that already.
+            assert!(
+                Some(&key.0) > stops.last(),
+                "{key:?} comes after a stop at {:?}",
+                stops.last()
+            );
             assert_eq!(curves.insert(key.clone(), bits), None, "{key:?} was observed twice");
         }
         match ending {
