@@ -231,7 +231,8 @@ fn effect_text(record: &SweepRecord, added: &[NewTrial], left_over: &[u64]) -> S
 fn left_over_text(record: &SweepRecord, left_over: &[u64]) -> String {
     let states = |open: bool| -> Vec<String> {
         let of = |state: &TrialState| state.is_final() != open;
-        let chosen = record.trials.iter().filter(|trial| left_over.contains(&trial.number));
+        let chosen =
+            record.trials.iter().filter(|trial| left_over.binary_search(&trial.number).is_ok());
         chosen.filter(|trial| of(&trial.state)).map(|trial| trial.number.to_string()).collect()
     };
     let (ended, waiting) = (states(false), states(true));
