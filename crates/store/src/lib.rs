@@ -96,7 +96,7 @@ pub use reader::sweep::{OpenAttemptRecord, SweepRecord, WorkerRecord};
 pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };
-pub use reader::usage::OpenSession;
+pub use reader::usage::{OpenSession, Origin};
 pub use reader::{QueryError, ReadError, Reader};
 pub use refusal::Refusal;
 pub use session::{NewSession, SessionError, SessionId};

@@ -19,6 +19,15 @@ pub struct OpenSession {
     pub directories: Vec<String>,
 }
 
+/// Where a sweep came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Its file, absolute; none if it came from elsewhere.
+    pub path: Option<String>,
+    /// `KEY=VALUE` as given on the command line, in order.
+    pub overrides: Vec<String>,
+}
+
 impl Reader {
     /// Returns the time of a sweep's sessions that have ended. Unit: milliseconds.
     ///
@@ -84,18 +93,15 @@ impl Reader {
         })
     }
 
-    /// Returns the file that a sweep came from, where there was one, and the overrides that were given with it.
+    /// Returns where a sweep came from.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn source(
-        &self,
-        sweep: SweepId,
-    ) -> Result<Option<(Option<String>, Vec<String>)>, QueryError> {
+    pub fn origin(&self, sweep: SweepId) -> Result<Option<Origin>, QueryError> {
         self.query("where a sweep came from", |connection| {
             let sql = "SELECT source_path, overrides FROM sweeps WHERE id = ?1";
             row(connection, sql, [sweep.0], |row| {
-                Ok((row.get("source_path")?, json(row, "overrides")?))
+                Ok(Origin { path: row.get("source_path")?, overrides: json(row, "overrides")? })
             })
         })
     }
