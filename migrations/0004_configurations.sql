@@ -46,6 +46,8 @@ BEGIN
     SET trials = trials + 1, steps = steps + excluded.steps;
 END;
 
+CREATE INDEX attempts_of_worker ON attempts (worker);
+
 CREATE INDEX trials_with_checkpoint ON trials (sweep) WHERE resume_step IS NOT NULL;
 
 CREATE INDEX trials_with_weights ON trials (sweep) WHERE best_weights_step IS NOT NULL;

@@ -285,6 +285,9 @@ CREATE UNIQUE INDEX attempts_one_completed ON attempts (trial) WHERE ending = 'c
 -- What a worker may still be doing.
 CREATE INDEX attempts_open_of_worker ON attempts (worker) WHERE ending IS NULL;
 
+-- The last attempts of a worker, among a hundred thousand.
+CREATE INDEX attempts_of_worker ON attempts (worker);
+
 -- What an attempt that failed, or was abandoned, left in its logs. Its exit stands with its worker.
 CREATE TABLE evidence (
     -- Whose.

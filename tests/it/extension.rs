@@ -148,8 +148,9 @@ fn what_would_make_old_trials_incomparable_is_refused_with_reason_and_way_on() {
     }
     assert_eq!(sandbox.rows("select definition from sweeps"), before);
     // The hint holds: as a parameter both are in one sweep, and the old trials are its half.
-    let grown =
-        sandbox.converge(&["extend", "s.toml", "epochs=3,5", "--yes"]).expect_code(0).stdout;
+    let axis = "[parameters]\nepochs = { values = [3, 5] }\n";
+    sandbox.write("s.toml", SCRIPTED.replace("[parameters]\n", axis));
+    let grown = sandbox.converge(&["extend", "s.toml", "--yes"]).expect_code(0).stdout;
     assert!(grown.contains("adds 6 trials, 7 to 12"), "{grown}");
 }
 

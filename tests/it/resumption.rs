@@ -125,9 +125,9 @@ fn a_forgiven_trial_has_all_its_retries_again() {
     assert_eq!(sandbox.rows(STATES)[2], "3|failed|12");
 }
 
-/// Four trials that take a while, with a checkpoint every ten steps.
+/// Trials that take a while, with a checkpoint every ten steps.
 fn slow(sandbox: &Sandbox) {
-    let script = "[[run.script]]\nsteps = 400\nstep_milliseconds = 4\ncheckpoint_every = 10\n";
+    let script = "[[run.script]]\nsteps = 100000\nstep_milliseconds = 4\ncheckpoint_every = 10\n";
     sandbox.write("s.toml", format!("{SCRIPTED}{script}"));
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn raise_from(
     if reached.is_empty() {
         return Ok(None);
     }
-    let Some(Origin { path, overrides }) = reader.source(sweep)? else { return Ok(None) };
+    let Some(Origin { path, overrides }) = reader.origin(sweep)? else { return Ok(None) };
     let raised: Vec<String> = reached.iter().map(Exhausted::raised).collect();
     let key = |text: &str| text.split('=').next().unwrap_or_default().trim().to_string();
     let again = overrides.into_iter().filter(|old| !raised.iter().any(|new| key(new) == key(old)));

@@ -457,15 +457,17 @@ fn frames_of(attempt: AttemptId, from_step: u64, logs: &mut Logs) -> Vec<Frame<U
         _ => None,
     });
     let noted = logs.end.as_ref().and_then(|end| end.attempt.clone());
-    let (ending, step) = match noted {
-        Some((of, ending, step)) if of == attempt => (ending, step),
-        _ => (AttemptEnding::Abandoned, last.unwrap_or(from_step)),
+    let (ending, step, peak_memory_bytes) = match noted {
+        Some((of, ending, step)) if of == attempt => {
+            (ending, step, logs.end.as_ref().and_then(|end| end.peak_memory_bytes))
+        }
+        _ => (AttemptEnding::Abandoned, last.unwrap_or(from_step), None),
     };
     let end = frames.last().map_or(0, |frame| frame.end);
     frames.push(Frame {
         seq: logs.last_seq(),
         end,
-        message: Up::Ended { attempt, step, ending, best: None, peak_memory_bytes: None },
+        message: Up::Ended { attempt, step, ending, best: None, peak_memory_bytes },
     });
     frames
 }

@@ -23,6 +23,8 @@ pub struct End {
     pub exit: String,
     /// The attempt that ended with it, how, and after which step.
     pub attempt: Option<(AttemptId, AttemptEnding, u64)>,
+    /// Peak memory of that attempt as seen from outside. Unit: bytes.
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// Notes which worker it is, once its process runs.
@@ -39,11 +41,24 @@ pub fn read_start(folder: &Path) -> Option<WorkerNote> {
 /// Notes the ends of workers that a batch, which is committed, tells of.
 pub fn write_ends(home: &Home, changes: &[Change]) {
     let mut last = None;
+    // What was seen from outside stands behind the end that it belongs to.
+    let peak_of = |ended: &AttemptId| {
+        changes.iter().find_map(|change| match change {
+            Change::Evidence { attempt, peak_memory_bytes, .. } if attempt == ended => {
+                *peak_memory_bytes
+            }
+            _ => None,
+        })
+    };
     for change in changes {
         match change {
             Change::AttemptEnded { attempt, ending, last_step, .. } => {
-                last = Some(json!({ "attempt": attempt, "ending": ending, "step": last_step }));
+                last = Some(json!({
+                    "attempt": attempt, "ending": ending, "step": last_step,
+                    "peak_memory_bytes": peak_of(attempt),
+                }));
             }
+
             Change::WorkerEnded { worker, exit } => {
                 let folder = home.root().join(format!("workers/{worker}"));
                 let note = json!({ "exit": exit, "attempt": last.take() });
@@ -64,6 +79,7 @@ pub fn read_end(folder: &Path) -> Option<End> {
     Some(End {
         exit: note.get("exit")?.as_str()?.to_owned(),
         attempt: note.get("attempt").and_then(attempt),
+        peak_memory_bytes: note.pointer("/attempt/peak_memory_bytes").and_then(Value::as_u64),
     })
 }
 

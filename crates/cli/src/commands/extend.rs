@@ -232,7 +232,7 @@ fn effect_text(stored: &[TrialRecord], added: &[NewTrial], left_over: &[u64]) ->
 fn left_over_text(stored: &[TrialRecord], left_over: &[u64]) -> String {
     let states = |open: bool| -> Vec<String> {
         let of = |state: &TrialState| state.is_final() != open;
-        let chosen = stored.iter().filter(|trial| left_over.contains(&trial.number));
+        let chosen = stored.iter().filter(|trial| left_over.binary_search(&trial.number).is_ok());
         chosen.filter(|trial| of(&trial.state)).map(|trial| trial.number.to_string()).collect()
     };
     let (ended, waiting) = (states(false), states(true));

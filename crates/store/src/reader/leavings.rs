@@ -54,7 +54,7 @@ impl Reader {
     /// Returns the numbers of final trials that a killed session may not have cleaned up after.
     ///
     /// Cleaning follows the commit that ended the trial, before the next commit: so only the last trial of each worker
-    /// can have missed it, and the one before if another was leased with the same commit.
+    /// of the last session can have missed it, and the one before if another was leased with the same commit.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -65,19 +65,16 @@ impl Reader {
                     AND state NOT IN ('queued', 'running')
                 UNION
                 SELECT trials.number
-                FROM (
-                    SELECT
-                        attempts.trial AS trial,
-                        row_number() OVER (
-                            PARTITION BY attempts.worker ORDER BY attempts.id DESC
-                        ) AS place
-                    FROM sessions
-                    JOIN workers ON workers.session = sessions.id
-                    JOIN attempts ON attempts.worker = workers.id
-                    WHERE sessions.sweep = ?1 AND sessions.ended_at_ms IS NULL
-                ) AS latest
-                JOIN trials ON trials.id = latest.trial
-                WHERE latest.place <= 2 AND trials.state NOT IN ('queued', 'running')
+                FROM workers
+                CROSS JOIN trials
+                WHERE workers.session = (SELECT max(id) FROM sessions WHERE sweep = ?1)
+                    AND trials.id IN (
+                        SELECT trial FROM attempts INDEXED BY attempts_of_worker
+                        WHERE worker = workers.id
+                        ORDER BY id DESC
+                        LIMIT 2
+                    )
+                    AND trials.state NOT IN ('queued', 'running')
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| row.get(0))
         })

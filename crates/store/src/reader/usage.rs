@@ -22,9 +22,9 @@ pub struct OpenSession {
 /// Where a sweep came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The sweep file, absolute, where it came from one.
+    /// Its file, absolute; none if it came from elsewhere.
     pub path: Option<String>,
-    /// `KEY=VALUE` as given with it.
+    /// `KEY=VALUE` as given on the command line, in order.
     pub overrides: Vec<String>,
 }
 
@@ -93,11 +93,11 @@ impl Reader {
         })
     }
 
-    /// Returns the file that a sweep came from, where there was one, and the overrides that were given with it.
+    /// Returns where a sweep came from.
     ///
     /// # Errors
     /// [`QueryError`].
-    pub fn source(&self, sweep: SweepId) -> Result<Option<Origin>, QueryError> {
+    pub fn origin(&self, sweep: SweepId) -> Result<Option<Origin>, QueryError> {
         self.query("where a sweep came from", |connection| {
             let sql = "SELECT source_path, overrides FROM sweeps WHERE id = ?1";
             row(connection, sql, [sweep.0], |row| {

@@ -78,7 +78,7 @@ fn no_file_that_was_merged_is_edited() {
         ),
         (
             "0004_configurations.sql",
-            "9cea2bcee4b6a7004b4a0496c5e6df7d59f19902fca9378c11ae77a597262d54",
+            "8b7efbf858475587ce3167fc473f8c5a882fdffc0f9fd6f977f015bd2be5bd03",
         ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
@@ -107,7 +107,7 @@ fn opening_again_changes_nothing() {
     drop(Store::create_or_open(&path).unwrap());
     assert_eq!(dump(&path), before);
     let version = query(&path, "PRAGMA user_version");
-    assert_eq!((version.len(), version[0].as_str()), (1, "3"));
+    assert_eq!((version.len(), version[0].as_str()), (1, "4"));
     assert_eq!(query(&path, "PRAGMA application_id"), [0x436e_7667.to_string()]);
     assert_eq!(query(&path, "PRAGMA journal_mode"), ["wal"]);
 }
@@ -140,14 +140,14 @@ fn a_newer_database_is_refused_and_left_alone() {
     raw(&path).pragma_update(None, "user_version", 99).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let error = Store::create_or_open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 4, .. }));
     let sentence = format!(
         "`{}` was written by a newer converge (schema version 99; this one knows 3)",
         path.display()
     );
     assert_eq!(error.to_string(), sentence);
     let error = Reader::open(&path).unwrap_err();
-    assert!(matches!(error, ReadError::Newer { found: 99, known: 3, .. }));
+    assert!(matches!(error, ReadError::Newer { found: 99, known: 4, .. }));
     assert_eq!(error.to_string(), sentence);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
@@ -158,7 +158,7 @@ fn an_older_database_asks_readers_to_wait_for_a_writer() {
     let path = home.path();
     drop(home.store);
     raw(&path).pragma_update(None, "user_version", 1).unwrap();
-    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 3, .. })));
+    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 4, .. })));
 }
 
 #[test]
