@@ -43,9 +43,14 @@ impl Store {
         Ok(Self { reader: Reader::over(connection), cache: Cache::default() })
     }
 
-    /// Forgets what it remembers between batches, as a process that opens the database anew would not know it.
-    pub fn forget(&mut self) {
+    /// Begins anew, as another process that opens the database does: without what was remembered between batches, and
+    /// without a transaction that an error has left open.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]
+    pub fn forget(&mut self) -> Result<(), DatabaseError> {
         self.cache = Cache::default();
+        self.leave_transaction().map_err(DatabaseError::of)
     }
 
     /// Interrupts SQLite once, after so many of its instructions; none: no more. What it does then fails, and is rolled
