@@ -28,8 +28,7 @@ impl Store {
         Ok(Self { reader: Reader::over(connection), cache: Cache::default() })
     }
 
-    /// Makes a database in memory, as [`Store::in_memory`], with all that this one holds: a fifth of the time that
-    /// the migrations take.
+    /// Makes a database in memory, as [`Store::in_memory`], with all that this one holds: no migration runs.
     ///
     /// # Errors
     /// [`DatabaseError`]
