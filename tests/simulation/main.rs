@@ -20,6 +20,7 @@
 //! defect on, which then has to be found.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "figures, shown where somebody asks for them")]
 
 mod audit;
 mod checker;

@@ -49,12 +49,15 @@ fn seeds_in_a_row() {
 
 #[test]
 fn an_offset_that_is_stored_apart_from_its_rows_is_found() {
-    is_found(Mutant::OffsetApart, &["rows: lost", "stored", "written"]);
+    is_found(Mutant::OffsetApart, &["rows: lost", "last step", "stored"]);
 }
 
 #[test]
 fn frames_that_pass_the_fence_are_found() {
-    is_found(Mutant::NoFence, &["rows: lost", "changed after its end", "checkpoints"]);
+    is_found(
+        Mutant::NoFence,
+        &["rows: lost", "changed after its end", "checkpoints", "stale frames"],
+    );
 }
 
 #[test]

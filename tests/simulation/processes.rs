@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use converge_core::ids::WorkerId;
 use converge_scheduler::launcher::local::Identity;
 
-/// Pids there are.
+/// Pids there are, as long as they suffice.
 const PIDS: u32 = 12;
 
 /// Whose process it is.
@@ -33,12 +33,9 @@ impl Processes {
 
     /// Starts a process.
     pub(crate) fn start(&mut self, owner: Owner) -> Identity {
+        let pids = PIDS.max(self.running.len() as u32 + 1);
         while self.running.contains_key(&self.next_pid) {
-            self.next_pid = 2 + (self.next_pid - 1) % PIDS;
-            // Strangers make room: a machine whose table is full starts nothing at all.
-            if self.running.len() as u32 >= PIDS {
-                self.running.retain(|_, (_, owner)| *owner != Owner::Stranger);
-            }
+            self.next_pid = 2 + (self.next_pid - 1) % pids;
         }
         self.start_as(self.next_pid, owner)
     }

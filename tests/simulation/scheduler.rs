@@ -104,7 +104,7 @@ impl<'a> Scheduler<'a> {
         self.lives += 1;
         let number = self.lives;
         self.machine.tell(|| format!("scheduler {number} begins"));
-        self.store.forget();
+        self.store.forget().map_err(|error| Stop::Wrong(error.to_string()))?;
         let (home, machine) = (&self.home, &mut self.machine);
         let recovered = ambushed(&mut self.ambush, &mut self.store, &self.other, |store| {
             recover_from(machine, home, store)
@@ -154,19 +154,17 @@ impl<'a> Scheduler<'a> {
         more: Option<Event>,
     ) -> Result<Option<Ending>, Stop> {
         let mut events = Vec::new();
-        let life = self.machine.life;
+        // Who is gone by now has written all that it ever will, and that is read first.
+        let exit = |id: &WorkerId| Some((*id, self.machine.workers.get(id)?.exit.clone()?));
+        let gone: Vec<_> = woken.iter().filter_map(exit).collect();
         for id in woken {
             events.extend(self.read(*id)?);
         }
         events.extend(more);
-        for id in woken {
-            let Some(worker) = self.machine.workers.get(id) else { continue };
-            let (Some(exit), true) = (worker.exit.clone(), life == Some(worker.life)) else {
-                continue;
-            };
-            let known = self.life.as_mut().and_then(|life| life.mailboxes.remove(id));
+        for (id, exit) in gone {
+            let known = self.life.as_mut().and_then(|life| life.mailboxes.remove(&id));
             if known.is_some() {
-                events.push(Event::Exited { worker: *id, exit });
+                events.push(Event::Exited { worker: id, exit });
             }
         }
         self.round(events)

@@ -283,9 +283,7 @@ impl Worker {
                 ScriptEnd::Oom => self.end(failed(FailureClass::Oom), around),
                 ScriptEnd::Data => self.end(failed(FailureClass::Data), around),
             }
-            if self.doing.is_none() {
-                return None;
-            }
+            self.doing.as_ref()?;
         }
         if next > script.steps {
             self.end(AttemptEnding::Completed, around);

@@ -28,8 +28,7 @@ impl Store {
         Ok(Self { reader: Reader::over(connection), cache: Cache::default() })
     }
 
-    /// Makes a database in memory, as [`Store::in_memory`], with all that this one holds: a fifth of the time that
-    /// the migrations take.
+    /// Makes a database in memory, as [`Store::in_memory`], with all that this one holds: no migration runs.
     ///
     /// # Errors
     /// [`DatabaseError`]
@@ -43,10 +42,14 @@ impl Store {
         Ok(Self { reader: Reader::over(connection), cache: Cache::default() })
     }
 
-    /// Forgets what it remembers between batches, as a process that opens the database anew would not know it; also
-    /// right where rows were changed in another way than by changes.
-    pub fn forget(&mut self) {
+    /// Begins anew, as another process that opens the database does: without what was remembered between batches, and
+    /// without a transaction that an error has left open.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]
+    pub fn forget(&mut self) -> Result<(), DatabaseError> {
         self.cache = Cache::default();
+        self.leave_transaction().map_err(DatabaseError::of)
     }
 
     /// Interrupts SQLite once, after so many of its instructions; none: no more. What it does then fails, and is rolled

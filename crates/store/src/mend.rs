@@ -21,8 +21,7 @@ impl Store {
             Ok(())
         })
         .map_err(DatabaseError::of)?;
-        self.forget();
-        Ok(())
+        self.forget()
     }
 }
 

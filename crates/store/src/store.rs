@@ -180,23 +180,14 @@ impl Store {
         &mut self,
         write: impl FnOnce(&Connection, &mut Cache) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self
-            .reader
-            .connection_mut()
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = match write(&transaction, &mut self.cache) {
-            Ok(value) => {
-                point("store.commit.before");
-                transaction.commit().map(|()| value).map_err(E::from)
-            }
-            Err(error) => {
-                drop(transaction);
-                Err(error)
-            }
-        };
+        let done = self.begin_and_commit(write);
         if done.is_err() {
             // What was learnt from rows that were rolled back is not true.
             self.cache = Cache::default();
+            // After an error in `BEGIN` or `ROLLBACK` the transaction is open, and the file locked for others.
+            if let Err(error) = self.leave_transaction() {
+                tracing::warn!(%error, "cannot take back a transaction that failed");
+            }
         } else {
             self.with_log(disk::written);
             point("store.commit.after");
@@ -211,8 +202,23 @@ impl Store {
         }
     }
 
+    fn begin_and_commit<T, E: From<rusqlite::Error>>(
+        &mut self,
+        write: impl FnOnce(&Connection, &mut Cache) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.leave_transaction()?;
+        let transaction = self
+            .reader
+            .connection_mut()
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = write(&transaction, &mut self.cache)?;
+        point("store.commit.before");
+        transaction.commit()?;
+        Ok(value)
+    }
+
     /// Takes back what an error in a `BEGIN` or `ROLLBACK` has left open: it must not go in with what follows.
-    fn leave_transaction(&self) -> rusqlite::Result<()> {
+    pub(crate) fn leave_transaction(&self) -> rusqlite::Result<()> {
         if self.connection().is_autocommit() {
             return Ok(());
         }
