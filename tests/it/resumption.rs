@@ -70,7 +70,7 @@ fn failed_trials_are_queued_again_by_class_and_a_finished_sweep_goes_on() {
     let unknown =
         sandbox.converge(&["resume", "--retry", "oom,lost,diverged"]).expect_code(2).stderr;
     assert!(unknown.contains("`lost` names no trials that can be retried"), "{unknown}");
-    assert!(unknown.contains("all, failed, oom, panic, killed"), "{unknown}");
+    assert!(unknown.contains("failed, cancelled, all, oom, panic, killed"), "{unknown}");
     assert!(unknown.contains("diverged is a result"), "{unknown}");
 
     let before = home(&sandbox);

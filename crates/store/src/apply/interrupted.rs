@@ -97,8 +97,12 @@ fn a_sweep_is_whole_or_not_there_wherever_its_creation_is_interrupted() {
         if done.is_ok() {
             break;
         }
+        if dump(&home.path()) != before {
+            // SQLite looks at the handler once more after its commit: what is there must then be whole.
+            assert_eq!(query(&home.path(), "SELECT count(*) FROM trials"), ["2"]);
+            break;
+        }
         interrupted += 1;
-        assert_eq!(dump(&home.path()), before, "after {instructions} instructions");
     }
     assert!(interrupted > 50, "{interrupted} interruptions");
     assert_eq!(query(&home.path(), "SELECT momentum FROM trials_wide"), ["NULL", "0.9"]);

@@ -142,7 +142,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     let error = Store::create_or_open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 99, known: 4, .. }));
     let sentence = format!(
-        "`{}` was written by a newer converge (schema version 99; this one knows 3)",
+        "`{}` was written by a newer converge (schema version 99; this one knows 4)",
         path.display()
     );
     assert_eq!(error.to_string(), sentence);
