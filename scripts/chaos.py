@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 
-# Killed workers are not the trials' fault, but `[failure]` has no overrides.
+# Killed workers are not the trials' fault.
 FAILURE = """
 [failure]
 retries = { killed = 1000000 }
+max_consecutive = "none"
 """
 OVERRIDES = ["epochs=36", "run.workers=2", "run.checkpoint_seconds=0.1"]
 # Kind, and how often it is drawn.
