@@ -149,6 +149,8 @@ fn the_evidence_of_workers_that_ended_with_their_scheduler_is_kept_too() {
     let left = "select count(*) from evidence e join attempts a on a.id = e.attempt \
                 where a.ending = 'abandoned' and e.log <> ''";
     sandbox.wait_for(left, 2);
+    // By now it listens for signals: before, one ends it as any other program.
+    sandbox.wait_for("select count(*) from attempts where ending is null", 1);
     signal(child.id().cast_signed(), Signal::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(4));
 }

@@ -96,7 +96,7 @@ fn failed_trials_are_queued_again_by_class_and_a_finished_sweep_goes_on() {
 
     // Of the class that was named, and of no other.
     let one = sandbox.converge(&["resume", "--retry", "killed"]).expect_code(3);
-    assert!(one.stderr.contains("1 trials queued again (`killed`)"), "{}", one.stderr);
+    assert!(one.stderr.contains("1 trial queued again (`killed`)"), "{}", one.stderr);
     let ended = [
         "1|completed|2",
         "2|completed|1",
@@ -107,7 +107,10 @@ fn failed_trials_are_queued_again_by_class_and_a_finished_sweep_goes_on() {
     ];
     assert_eq!(sandbox.rows(STATES), ended);
     let none = sandbox.converge(&["resume", "--retry", "oom"]).expect_code(3).stderr;
-    assert!(none.contains("0 failed trials") && none.contains("nothing left to do"), "{none}");
+    assert!(
+        none.contains("0 trials queued again") && none.contains("nothing left to do"),
+        "{none}"
+    );
     sandbox.converge(&["resume", "scripted", "--retry", "all"]).expect_code(0);
     assert_eq!(sandbox.rows(STATES)[2], "3|completed|2");
     let curve = "select count(*), min(step), max(step) from curves where trial = 3 and metric = 'train/loss'";

@@ -42,7 +42,8 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     let requeued = requeue(&mut record, store.read(), &retry)?;
     if !retry.is_empty() {
         let words = arguments.retry.join(",");
-        output::talk(&format!("{} trials queued again (`{words}`)\n", requeued.len()));
+        let noun = if requeued.len() == 1 { "trial" } else { "trials" };
+        output::talk(&format!("{} {noun} queued again (`{words}`)\n", requeued.len()));
     }
     if record.open_trials.is_empty() {
         return drive::already_finished(home, &mut store, &record);
