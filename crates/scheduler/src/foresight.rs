@@ -2,15 +2,15 @@
 //! written and nobody has read. Nothing is changed: the database is only read, logs are only read, and no process
 //! is waited for or killed.
 
-use converge_core::budget::{Allowance, Usage};
+use converge_core::budget::Usage;
 use converge_core::ids::TrialId;
 use converge_core::sweep::Sweep;
-use converge_store::{Reader, SweepRecord};
+use converge_store::{Reader, SweepRecord, TrialCounts};
 
 use crate::home::Home;
 use crate::mailbox;
-use crate::reactor::{Event, Exit, Lease, Options, Reactor, Trial, Worker};
-use crate::recovery::RecoveryError;
+use crate::reactor::{Event, Exit, Trial};
+use crate::recovery::{RecoveryError, left_behind};
 use crate::trials::load;
 
 /// A sweep as `resume` would find it.
@@ -37,27 +37,10 @@ pub fn foresee(
     sweep: &Sweep,
 ) -> Result<Foresight, RecoveryError> {
     // Final trials as well: what is skipped is told too.
-    let record = &SweepRecord { open_trials: reader.trials(record.id)?, ..record.clone() };
-    let options = Options {
-        workers: 0,
-        sweep: record.id,
-        failure: sweep.failure.clone(),
-        failed: 0,
-        next_attempt: record.next_attempt_id,
-        home: home.root().display().to_string(),
-        checkpoint_seconds: sweep.run.checkpoint_seconds,
-        gradient_checkpointing: sweep.run.gradient_checkpointing,
-        allowance: Allowance::default(),
-    };
-    let left_behind = record.open_workers.iter().map(|worker| {
-        let lease = worker.open_attempts.first().map(|attempt| Lease {
-            attempt: attempt.id,
-            trial: attempt.trial,
-            step: attempt.last_step,
-        });
-        (worker.id, Worker::left_behind(lease, worker.up_next_seq.saturating_sub(1)))
-    });
-    let mut reactor = Reactor::recover(options, load(record, sweep, reader)?, left_behind);
+    let counts = TrialCounts::default();
+    let record = &SweepRecord { open_trials: reader.trials(record.id)?, counts, ..record.clone() };
+    let trials = load(record, sweep, reader)?;
+    let mut reactor = left_behind(home, record, sweep, trials, record.open_workers.iter());
     let mut unreadable = Vec::new();
     for worker in &record.open_workers {
         let directory = home.root().join(&worker.directory);

@@ -6,15 +6,16 @@
 use std::time::{Duration, Instant};
 
 use converge_core::budget::Allowance;
-use converge_core::ids::SweepId;
+use converge_core::ids::{SweepId, TrialId};
+use converge_core::sweep::Sweep;
 use converge_core::trial::IllegalTransition;
 use converge_faults::point;
-use converge_store::{ApplyError, Change, QueryError, Store, WorkerRecord};
+use converge_store::{ApplyError, Change, QueryError, Store, SweepRecord, WorkerRecord};
 
 use crate::home::Home;
 use crate::launcher::local::Identity;
 use crate::mailbox::{Mail, Mailbox};
-use crate::reactor::{Event, Exit, Lease, Options, Reactor, Worker};
+use crate::reactor::{Event, Exit, Lease, Options, Reactor, Trial, Worker};
 use crate::trials::{LoadError, definition, load};
 use crate::{clock, evidence};
 
@@ -143,27 +144,7 @@ fn recover_sweep(
     let Some(record) = store.read().sweep(sweep)? else { return Ok(()) };
     let sweep = definition(&record)?;
     let trials = load(&record, &sweep, store.read())?;
-    let options = Options {
-        workers: 0,
-        sweep: record.id,
-        failure: sweep.failure.clone(),
-        failed: record.counts.failed,
-        next_attempt: record.next_attempt_id,
-        home: home.root().display().to_string(),
-        checkpoint_seconds: sweep.run.checkpoint_seconds,
-        gradient_checkpointing: sweep.run.gradient_checkpointing,
-        // Leases nothing: there is nothing to hold back.
-        allowance: Allowance::default(),
-    };
-    let left_behind = workers.iter().map(|worker| {
-        let lease = worker.open_attempts.first().map(|attempt| Lease {
-            attempt: attempt.id,
-            trial: attempt.trial,
-            step: attempt.last_step,
-        });
-        (worker.id, Worker::left_behind(lease, worker.up_next_seq.saturating_sub(1)))
-    });
-    let mut reactor = Reactor::recover(options, trials, left_behind);
+    let mut reactor = left_behind(home, &record, &sweep, trials, workers.iter().copied());
     for worker in workers {
         let mut events = Vec::new();
         match outside.read(worker) {
@@ -191,6 +172,37 @@ fn recover_sweep(
         point("recovery.after");
     }
     Ok(())
+}
+
+/// Returns a reactor that takes what workers of a dead scheduler have written, and leases nothing.
+pub(crate) fn left_behind<'a>(
+    home: &Home,
+    record: &SweepRecord,
+    sweep: &Sweep,
+    trials: Vec<(TrialId, Trial)>,
+    workers: impl Iterator<Item = &'a WorkerRecord>,
+) -> Reactor {
+    let options = Options {
+        workers: 0,
+        sweep: record.id,
+        failure: sweep.failure.clone(),
+        failed: record.counts.failed,
+        next_attempt: record.next_attempt_id,
+        home: home.root().display().to_string(),
+        checkpoint_seconds: sweep.run.checkpoint_seconds,
+        gradient_checkpointing: sweep.run.gradient_checkpointing,
+        // Leases nothing: there is nothing to hold back.
+        allowance: Allowance::default(),
+    };
+    let workers = workers.map(|worker| {
+        let lease = worker.open_attempts.first().map(|attempt| Lease {
+            attempt: attempt.id,
+            trial: attempt.trial,
+            step: attempt.last_step,
+        });
+        (worker.id, Worker::left_behind(lease, worker.up_next_seq.saturating_sub(1)))
+    });
+    Reactor::recover(options, trials, workers)
 }
 
 fn identity(worker: &WorkerRecord) -> Option<Identity> {
