@@ -112,7 +112,7 @@ CREATE TABLE trials (
     -- From 1 within the sweep; how users name it.
     number INTEGER NOT NULL CHECK (number >= 1),
     -- What it is for.
-    kind TEXT NOT NULL CHECK (kind IN ('grid', 'random')),
+    kind TEXT NOT NULL CHECK (kind IN ('grid', 'random', 'enqueued', 'baseline', 'probe', 'refit')),
     -- Hash of configuration and sweep: equal for its replicates.
     fingerprint TEXT NOT NULL CHECK (fingerprint <> ''),
     -- Which seed, from 0.

@@ -221,6 +221,7 @@ fn facts() -> Facts {
     };
     Facts {
         content_hashes: BTreeMap::from([("train".to_string(), "0".repeat(64))]),
+        task: converge_core::task::Task::Classes,
         labels: vec!["negative".into(), "positive".into()],
         train: split(40),
         validation: Some(split(10)),

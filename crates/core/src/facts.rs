@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::Task;
+
 /// Facts of one combination of model and data settings; several configurations share them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// SHA-256 (hex) by role: `train`, `validation`, `test`, `model`, `config`, `tokenizer`.
     pub content_hashes: BTreeMap<String, String>,
+    /// What the model learns to answer.
+    // Facts from before there was a choice do not name it.
+    #[serde(default)]
+    pub task: Task,
     /// Sorted label names; a class's index is its place here.
     pub labels: Vec<String>,
     /// The splits as they will be used, limits applied.

@@ -27,5 +27,6 @@ pub mod settings;
 pub mod steps;
 pub mod sweep;
 pub mod sweep_file;
+pub mod task;
 pub mod trial;
 pub mod value;

@@ -66,6 +66,14 @@ pub enum TrialKind {
     Grid,
     /// A random draw.
     Random,
+    /// A configuration that the user named, ahead of the search.
+    Enqueued,
+    /// The defaults, outside the search and its count.
+    Baseline,
+    /// A look at costs or learning rates before the search.
+    Probe,
+    /// The winner once more, on training and validation data together.
+    Refit,
 }
 
 /// Retries by class of failure; a class that is not named is not retried.
@@ -175,7 +183,16 @@ impl TrialKind {
         match self {
             Self::Grid => "grid",
             Self::Random => "random",
+            Self::Enqueued => "enqueued",
+            Self::Baseline => "baseline",
+            Self::Probe => "probe",
+            Self::Refit => "refit",
         }
+    }
+
+    /// Whether the trial is one of the search: counted, and ranked against the others.
+    pub fn is_ranked(self) -> bool {
+        matches!(self, Self::Grid | Self::Random | Self::Enqueued)
     }
 }
 

@@ -113,6 +113,7 @@ fn facts() -> Facts {
     };
     Facts {
         content_hashes: BTreeMap::from([("train".into(), "0".repeat(64))]),
+        task: converge_core::task::Task::Classes,
         labels: vec!["a".into(), "b".into()],
         train: split.clone(),
         validation: Some(split),

@@ -118,6 +118,7 @@ impl Preparation {
                     max_length: dataset.max_length as u64,
                     duplicates_between_splits: dataset.duplicates_between_splits(),
                     model: model.clone(),
+                    task: converge_core::task::Task::Classes,
                     labels: dataset.labels,
                 })
             }

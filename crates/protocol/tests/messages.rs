@@ -76,6 +76,7 @@ fn facts() -> impl Strategy<Value = Facts> {
     (any::<u64>(), 0.0..1.0, any::<[u64; 4]>(), any::<Vec<String>>()).prop_map(
         |(examples, share, token_lengths, labels)| Facts {
             content_hashes: BTreeMap::from([("train".to_owned(), "ab".to_owned())]),
+            task: converge_core::task::Task::Classes,
             labels,
             train: SplitFacts {
                 examples,

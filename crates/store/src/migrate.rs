@@ -14,6 +14,7 @@ pub(crate) const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/0002_observations.sql"),
     include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
     include_str!("../../../migrations/0004_configurations.sql"),
+    include_str!("../../../migrations/0005_kinds.sql"),
 ];
 
 /// The version this program reads and writes.

@@ -37,7 +37,14 @@ impl SweepState {
 }
 
 /// Kinds of a trial, as in the `CHECK`.
-const TRIAL_KINDS: [TrialKind; 2] = [TrialKind::Grid, TrialKind::Random];
+const TRIAL_KINDS: [TrialKind; 6] = [
+    TrialKind::Grid,
+    TrialKind::Random,
+    TrialKind::Enqueued,
+    TrialKind::Baseline,
+    TrialKind::Probe,
+    TrialKind::Refit,
+];
 const GOALS: [Goal; 2] = [Goal::Maximize, Goal::Minimize];
 const AT: [At; 2] = [At::Best, At::Last];
 
@@ -153,7 +160,16 @@ mod tests {
     fn each_check_of_the_schema_lists_the_words_of_its_enum() {
         // An added variant stops this from compiling: add it to the list, and a migration with it.
         let known = |kind, at, goal| match (kind, at, goal) {
-            (TrialKind::Grid | TrialKind::Random, At::Best | At::Last, goal) => match goal {
+            (
+                TrialKind::Grid
+                | TrialKind::Random
+                | TrialKind::Enqueued
+                | TrialKind::Baseline
+                | TrialKind::Probe
+                | TrialKind::Refit,
+                At::Best | At::Last,
+                goal,
+            ) => match goal {
                 Goal::Maximize | Goal::Minimize => {}
             },
         };

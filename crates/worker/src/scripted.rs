@@ -251,6 +251,7 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
     let limited = |examples: u64, limit: Option<u64>| limit.unwrap_or(examples).min(examples);
     Facts {
         content_hashes,
+        task: converge_core::task::Task::Classes,
         labels: vec!["negative".to_owned(), "positive".to_owned()],
         train: split(limited(100, settings.data.train_limit)),
         validation: has_validation.then(|| split(limited(50, settings.data.validation_limit))),

@@ -240,6 +240,7 @@ pub(crate) fn facts() -> Facts {
     };
     Facts {
         content_hashes: BTreeMap::from([("train".into(), "cd".repeat(32))]),
+        task: converge_core::task::Task::Classes,
         labels: vec!["negative".into(), "positive".into()],
         train: split.clone(),
         validation: Some(split),

@@ -80,6 +80,7 @@ fn no_file_that_was_merged_is_edited() {
             "0004_configurations.sql",
             "8b7efbf858475587ce3167fc473f8c5a882fdffc0f9fd6f977f015bd2be5bd03",
         ),
+        ("0005_kinds.sql", "7f6d32c50e703145ff4b4031f8c54e0ff6a98a90fadd7520bc308894849098ac"),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
@@ -107,7 +108,7 @@ fn opening_again_changes_nothing() {
     drop(Store::create_or_open(&path).unwrap());
     assert_eq!(dump(&path), before);
     let version = query(&path, "PRAGMA user_version");
-    assert_eq!((version.len(), version[0].as_str()), (1, "4"));
+    assert_eq!((version.len(), version[0].as_str()), (1, "5"));
     assert_eq!(query(&path, "PRAGMA application_id"), [0x436e_7667.to_string()]);
     assert_eq!(query(&path, "PRAGMA journal_mode"), ["wal"]);
 }
