@@ -9,7 +9,7 @@ use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use crate::{configuration, connection, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
-pub(crate) const MIGRATIONS: [&str; 4] = [
+pub(crate) const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
     include_str!("../../../migrations/0002_observations.sql"),
     include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
