@@ -46,6 +46,16 @@ impl Default for Sandbox {
     }
 }
 
+impl Drop for Sandbox {
+    /// A test that fails leaves no scheduler behind: it would take time from the tests after it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kill = |pid| signal(pid, nix::sys::signal::Signal::SIGKILL);
+            self.processes().into_iter().for_each(kill);
+        }
+    }
+}
+
 impl Sandbox {
     /// Makes an empty folder.
     pub fn new() -> Self {

@@ -182,7 +182,15 @@ impl Reader {
                 transaction.commit()?;
                 Ok(value)
             })
-            .map_err(|error| QueryError { what, source: DatabaseError::of(error) })
+            .map_err(|error| {
+                // An interrupt can also end the ROLLBACK that follows it. The transaction would stay open, and this
+                // reader would see the database of that moment for ever. No interrupt outlives a second one; where it
+                // fails all the same, the error below is the one to tell.
+                if !self.connection.is_autocommit() {
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                QueryError { what, source: DatabaseError::of(error) }
+            })
     }
 }
 
