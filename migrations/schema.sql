@@ -104,7 +104,7 @@ CREATE TABLE workers (
 CREATE INDEX workers_of_session ON workers (session);
 
 -- A configuration with one seed, from first start to final state. Long columns last: lists do not read them.
-CREATE TABLE trials (
+CREATE TABLE sweep_trials (
     -- TrialId.
     id INTEGER PRIMARY KEY,
     -- Its sweep.
@@ -162,19 +162,19 @@ CREATE TABLE trials (
 ) STRICT;
 
 -- Counts by state, without reading the trials themselves.
-CREATE INDEX trials_by_state ON trials (sweep, state);
+CREATE INDEX trials_by_state ON sweep_trials (sweep, state);
 
 -- Trials with a checkpoint to go on from; a finished one has it until it is cleaned up.
-CREATE INDEX trials_with_checkpoint ON trials (sweep) WHERE resume_step IS NOT NULL;
+CREATE INDEX trials_with_checkpoint ON sweep_trials (sweep) WHERE resume_step IS NOT NULL;
 
 -- Trials with best weights on disk: a few, of however many.
-CREATE INDEX trials_with_weights ON trials (sweep) WHERE best_weights_step IS NOT NULL;
+CREATE INDEX trials_with_weights ON sweep_trials (sweep) WHERE best_weights_step IS NOT NULL;
 
 -- How many of a sweep's trials are in each state: kept by the two triggers, so that nobody has to count them.
 CREATE TABLE trial_counts (
     -- Of which sweep.
     sweep INTEGER NOT NULL REFERENCES sweeps (id),
-    -- As trials.state.
+    -- As sweep_trials.state.
     state TEXT NOT NULL,
     -- How many.
     trials INTEGER NOT NULL CHECK (trials >= 0),
@@ -184,7 +184,7 @@ CREATE TABLE trial_counts (
 ) STRICT, WITHOUT ROWID;
 
 -- A new trial is counted,
-CREATE TRIGGER trials_counted AFTER INSERT ON trials
+CREATE TRIGGER trials_counted AFTER INSERT ON sweep_trials
 BEGIN
     INSERT INTO trial_counts (sweep, state, trials, steps)
     VALUES (NEW.sweep, NEW.state, 1, NEW.total_steps)
@@ -193,7 +193,7 @@ BEGIN
 END;
 
 -- and counted elsewhere when its state changes.
-CREATE TRIGGER trials_recounted AFTER UPDATE OF state ON trials
+CREATE TRIGGER trials_recounted AFTER UPDATE OF state ON sweep_trials
 WHEN NEW.state <> OLD.state
 BEGIN
     UPDATE trial_counts SET trials = trials - 1, steps = steps - OLD.total_steps
@@ -207,7 +207,7 @@ END;
 -- Configurations with a completed or diverged trial, in their order (core::ranking): `best` reads the first of them.
 CREATE TABLE configurations (
     -- TrialId of its first replicate, ended or not: what it is called by.
-    trial INTEGER PRIMARY KEY REFERENCES trials (id),
+    trial INTEGER PRIMARY KEY REFERENCES sweep_trials (id),
     -- Its sweep.
     sweep INTEGER NOT NULL REFERENCES sweeps (id),
     -- Lowest number among its completed and diverged trials; breaks ties.
@@ -227,7 +227,7 @@ CREATE TABLE attempts (
     -- AttemptId, unique over all trials.
     id INTEGER PRIMARY KEY,
     -- Its trial.
-    trial INTEGER NOT NULL REFERENCES trials (id),
+    trial INTEGER NOT NULL REFERENCES sweep_trials (id),
     -- From 1 within the trial.
     number INTEGER NOT NULL CHECK (number >= 1),
     -- Who carried it out.
@@ -339,7 +339,7 @@ CREATE TABLE observations (
 -- Extremes of a trial's metrics over what counts, kept as observations come: ranking reads no curve.
 CREATE TABLE trial_metrics (
     -- Of which trial.
-    trial INTEGER NOT NULL REFERENCES trials (id),
+    trial INTEGER NOT NULL REFERENCES sweep_trials (id),
     -- Of which metric.
     metric INTEGER NOT NULL REFERENCES metrics (id),
     -- Smallest value, never NaN; NULL: NaN only.
@@ -361,14 +361,14 @@ CREATE TABLE trial_metrics (
 CREATE VIEW curves AS
 SELECT
     sweeps.name AS sweep,
-    trials.number AS trial,
+    sweep_trials.number AS trial,
     metrics.name AS metric,
     observations.step AS step,
     observations.value AS value,
     attempts.number AS attempt
 FROM sweeps
-JOIN trials ON trials.sweep = sweeps.id
-JOIN attempts ON attempts.trial = trials.id
+JOIN sweep_trials ON sweep_trials.sweep = sweeps.id
+JOIN attempts ON attempts.trial = sweep_trials.id
 JOIN observations
     ON observations.attempt = attempts.id
     AND observations.step > attempts.from_step
@@ -388,34 +388,34 @@ SELECT
     sweeps.objective_goal AS goal,
     configurations.mean AS mean,
     (
-        SELECT min(trials.objective_value) FROM trials
-        WHERE trials.sweep = best.sweep AND trials.fingerprint = best.fingerprint
+        SELECT min(sweep_trials.objective_value) FROM sweep_trials
+        WHERE sweep_trials.sweep = best.sweep AND sweep_trials.fingerprint = best.fingerprint
     ) AS min,
     (
-        SELECT max(trials.objective_value) FROM trials
-        WHERE trials.sweep = best.sweep AND trials.fingerprint = best.fingerprint
+        SELECT max(sweep_trials.objective_value) FROM sweep_trials
+        WHERE sweep_trials.sweep = best.sweep AND sweep_trials.fingerprint = best.fingerprint
     ) AS max,
     (
-        SELECT count(*) FROM trials
-        WHERE trials.sweep = best.sweep
-            AND trials.fingerprint = best.fingerprint
-            AND +trials.state = 'completed'
+        SELECT count(*) FROM sweep_trials
+        WHERE sweep_trials.sweep = best.sweep
+            AND sweep_trials.fingerprint = best.fingerprint
+            AND +sweep_trials.state = 'completed'
     ) AS replicates,
     (
-        SELECT count(*) FROM trials
-        WHERE trials.sweep = best.sweep
-            AND trials.fingerprint = best.fingerprint
-            AND +trials.state = 'diverged'
+        SELECT count(*) FROM sweep_trials
+        WHERE sweep_trials.sweep = best.sweep
+            AND sweep_trials.fingerprint = best.fingerprint
+            AND +sweep_trials.state = 'diverged'
     ) AS diverged_replicates,
     (
         SELECT json_group_array(number)
         FROM (
-            SELECT trials.number AS number
-            FROM trials
-            WHERE trials.sweep = best.sweep
-                AND trials.fingerprint = best.fingerprint
-                AND +trials.state = 'completed'
-            ORDER BY +trials.number
+            SELECT sweep_trials.number AS number
+            FROM sweep_trials
+            WHERE sweep_trials.sweep = best.sweep
+                AND sweep_trials.fingerprint = best.fingerprint
+                AND +sweep_trials.state = 'completed'
+            ORDER BY +sweep_trials.number
         )
     ) AS trials,
     best.number AS best_trial,
@@ -440,11 +440,11 @@ JOIN configurations ON configurations.trial = coalesce(
         LIMIT 1
     )
 )
-JOIN trials AS best ON best.id = (
+JOIN sweep_trials AS best ON best.id = (
     SELECT replicate.id
-    FROM trials AS named
+    FROM sweep_trials AS named
     JOIN sweeps AS own ON own.id = named.sweep
-    JOIN trials AS replicate
+    JOIN sweep_trials AS replicate
         ON replicate.sweep = named.sweep AND replicate.fingerprint = named.fingerprint
     WHERE named.id = configurations.trial AND +replicate.state = 'completed'
     ORDER BY
@@ -460,19 +460,19 @@ JOIN trials AS best ON best.id = (
 CREATE VIEW trials_wide AS
 SELECT
     sweeps.name AS "sweep",
-    trials.number AS "trial",
-    trials.kind AS "kind",
-    trials.state AS "state",
-    trials.fingerprint AS "fingerprint",
-    trials.replicate AS "replicate",
+    sweep_trials.number AS "trial",
+    sweep_trials.kind AS "kind",
+    sweep_trials.state AS "state",
+    sweep_trials.fingerprint AS "fingerprint",
+    sweep_trials.replicate AS "replicate",
     sweeps.objective_metric AS "objective",
-    trials.objective_value AS "objective_value",
-    trials.objective_step AS "objective_step",
-    trials.total_steps AS "total_steps",
-    trials.failure_class AS "failure_class",
-    trials.failure_message AS "failure_message",
-    trials.best_weights_directory AS "best_weights_directory",
-    trials.created_at_ms AS "created_at_ms",
-    trials.ended_at_ms AS "ended_at_ms"
-FROM trials
-JOIN sweeps ON sweeps.id = trials.sweep;
+    sweep_trials.objective_value AS "objective_value",
+    sweep_trials.objective_step AS "objective_step",
+    sweep_trials.total_steps AS "total_steps",
+    sweep_trials.failure_class AS "failure_class",
+    sweep_trials.failure_message AS "failure_message",
+    sweep_trials.best_weights_directory AS "best_weights_directory",
+    sweep_trials.created_at_ms AS "created_at_ms",
+    sweep_trials.ended_at_ms AS "ended_at_ms"
+FROM sweep_trials
+JOIN sweeps ON sweeps.id = sweep_trials.sweep;

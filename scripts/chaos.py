@@ -44,28 +44,28 @@ OBSERVATIONS = """
     select trial, metric, step, value from curves
     where sweep = ? and metric <> 'train/seconds' order by trial, metric, step"""
 FINALS = """
-    select number, trials.state, objective_value, objective_step, best_weights_step, best_weights_value
-    from trials join sweeps on sweeps.id = sweep where sweeps.name = ? order by number"""
+    select number, sweep_trials.state, objective_value, objective_step, best_weights_step, best_weights_value
+    from sweep_trials join sweeps on sweeps.id = sweep where sweeps.name = ? order by number"""
 EXTREMES = """
     select number, metrics.name, min, min_step, max, max_step, last, last_step
-    from trial_metrics join trials on trials.id = trial join metrics on metrics.id = metric
+    from trial_metrics join sweep_trials on sweep_trials.id = trial join metrics on metrics.id = metric
     join sweeps on sweeps.id = sweep
     where sweeps.name = ? and metrics.name <> 'train/seconds' order by number, metrics.name"""
 WEIGHTS = """
-    select number, best_weights_directory from trials join sweeps on sweeps.id = sweep
+    select number, best_weights_directory from sweep_trials join sweeps on sweeps.id = sweep
     where sweeps.name = ? and best_weights_directory is not null"""
 VIOLATIONS = {
     "the database is damaged": "select * from pragma_integrity_check where integrity_check <> 'ok'",
     "rows point to nothing": "select * from pragma_foreign_key_check",
-    "trials that are not completed": "select sweep, number, state from trials where state <> 'completed'",
-    "trials without exactly one completed attempt": """select sweep, number from trials where
-        (select count(*) from attempts where trial = trials.id and ending = 'completed') <> 1""",
+    "trials that are not completed": "select sweep, number, state from sweep_trials where state <> 'completed'",
+    "trials without exactly one completed attempt": """select sweep, number from sweep_trials where
+        (select count(*) from attempts where trial = sweep_trials.id and ending = 'completed') <> 1""",
     "open attempts": "select id from attempts where ending is null",
     "open workers": "select id from workers where ended_at_ms is null",
     "observations after the fence": """select attempt, step from observations join attempts on attempts.id = attempt
         where seq > closed_seq or seq < opened_seq""",
     "curves with holes": """
-        select sweeps.name, number from trials join sweeps on sweeps.id = trials.sweep
+        select sweeps.name, number from sweep_trials join sweeps on sweeps.id = sweep_trials.sweep
         left join (select sweep, trial, count(distinct step) as steps, max(step) as last
                    from curves where metric = 'train/loss' group by sweep, trial) as losses
             on losses.sweep = sweeps.name and losses.trial = number
@@ -256,7 +256,7 @@ def check(run, expected):
             if found[what] != reference:
                 wrong.append(f"{what} of {name} differ from those of a run that was left alone")
     kept = {directory for (directory,) in query(
-        run.home, "select best_weights_directory from trials where best_weights_directory is not null")}
+        run.home, "select best_weights_directory from sweep_trials where best_weights_directory is not null")}
     there = {str(path.relative_to(run.home)) for path in run.home.glob("attempts/*/*") if path.is_dir()}
     if kept != there:
         wrong.append(f"folders that nobody needs: {sorted(there - kept)[:5]}; missing: {sorted(kept - there)[:5]}")
@@ -312,7 +312,7 @@ def main():
         "lives of the scheduler": run.lives,
         "workers": one("select count(*) from workers"),
         "sweeps finished": one("select count(*) from sweeps where state = 'finished'"),
-        "trials completed": one("select count(*) from trials where state = 'completed'"),
+        "trials completed": one("select count(*) from sweep_trials where state = 'completed'"),
         "observations that count": one("select count(*) from curves"),
         "observations of cut-off attempts": one("select count(*) from observations") - one("select count(*) from curves"),
         "stale frames refused": one("select sum(stale_frames) from workers"),

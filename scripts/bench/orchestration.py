@@ -54,7 +54,7 @@ def our_sweep(programs, folder, trials, steps):
     if code:
         raise SystemExit(f"error: converge ended with {code}:\n{(path / 'log').read_text()[-2000:]}")
     with contextlib.closing(sqlite3.connect(f"file:{folder}/home/sweeps.db?mode=ro", uri=True)) as database:
-        (done,) = database.execute("select count(*) from trials where state = 'completed'").fetchone()
+        (done,) = database.execute("select count(*) from sweep_trials where state = 'completed'").fetchone()
         (observations,) = database.execute("select count(*) from observations").fetchone()
     assert done == trials, f"{done} of {trials} trials completed"
     return seconds, observations

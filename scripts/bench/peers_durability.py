@@ -184,13 +184,13 @@ class Ours:
         def one(sql):
             return self.query(sql)[0][0]
 
-        again = one("select count(*) from (select distinct configuration from trials where replicate = 0)")
-        repeated = one("select count(*) from trials where replicate = 0") - again
+        again = one("select count(*) from (select distinct configuration from sweep_trials where replicate = 0)")
+        repeated = one("select count(*) from sweep_trials where replicate = 0") - again
         # A trial that was done a second time would be a repetition too.
         repeated += one("select count(*) - count(distinct trial) from attempts where ending = 'completed'")
-        zombies = one("select count(*) from trials where state = 'running'")
+        zombies = one("select count(*) from sweep_trials where state = 'running'")
         zombies += sum(pathlib.Path(f"/proc/{pid}").exists() for pid in self.pids())
-        holes = expected - one("select count(*) from trials where state = 'completed'")
+        holes = expected - one("select count(*) from sweep_trials where state = 'completed'")
         return outcome(dead, repeated, holes, zombies, note)
 
 
@@ -221,7 +221,7 @@ def ours_killed(program, folder):
     sweep = SWEEP.format(name="killed", method="random", workers=1)
     file = ours.file(sweep, RANDOM.format(trials=DRAWS), SCRIPT.format(steps=10, pause=30))
     process = ours.start("run", file)
-    fourth = "select count(*) from trials where number = 4 and state = 'running'"
+    fourth = "select count(*) from sweep_trials where number = 4 and state = 'running'"
     while not (ours.database.exists() and running(ours, fourth)):
         if process.poll() is not None:
             raise SystemExit(f"error: converge ended too early:\n{ours.said()}")
@@ -233,7 +233,7 @@ def ours_killed(program, folder):
             os.kill(pid, signal.SIGKILL)
     process.wait()
     code = ours.start("run", file).wait()
-    (trials,) = ours.query("select count(*) from trials")[0]
+    (trials,) = ours.query("select count(*) from sweep_trials")[0]
     return ours.counted(DRAWS, int(code != 0), note=f"{trials} trials for {DRAWS}")
 
 
@@ -269,7 +269,7 @@ def ours_again(program, folder):
     sweep = SWEEP.format(name="again", method="grid", workers=2)
     file = ours.file(sweep, GRID, SCRIPT.format(steps=4, pause=0))
     codes = [ours.start("run", file).wait() for _ in range(2)]
-    (trials,) = ours.query("select count(*) from trials")[0]
+    (trials,) = ours.query("select count(*) from sweep_trials")[0]
     return ours.counted(6, sum(code != 0 for code in codes), note=f"{trials} trials for 6")
 
 

@@ -170,7 +170,7 @@ def main():
             home.folder.mkdir(parents=True, exist_ok=True)
             home.make(options.trials)
         results = measure(home, options.rounds, not options.no_export)
-        (trials,) = home.query("select count(*) from trials where ended_at_ms is not null")[0]
+        (trials,) = home.query("select count(*) from sweep_trials where ended_at_ms is not null")[0]
         (observations,) = home.query("select count(*) from observations")[0]
         size = home.database.stat().st_size
     print(f"{trials:,} finished trials, {observations:,} observations, {size / 1e6:,.0f} MB\n")

@@ -172,7 +172,7 @@ fn data_that_changed_since_is_refused_on_resume() {
     smoke(&sandbox);
     sandbox.converge(&["run", "sweeps/smoke.toml"]).expect_code(0);
     let database = rusqlite::Connection::open(sandbox.home().join("sweeps.db")).unwrap();
-    database.execute("update trials set state = 'queued', objective_value = null, objective_step = null, ended_at_ms = null where number = 1", []).unwrap();
+    database.execute("update sweep_trials set state = 'queued', objective_value = null, objective_step = null, ended_at_ms = null where number = 1", []).unwrap();
     drop(database);
     let path = sandbox.path().join("sweeps/smoke.tsv");
     let text = std::fs::read_to_string(&path).unwrap();

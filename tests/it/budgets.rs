@@ -25,7 +25,10 @@ fn a_step_budget_stops_the_sweep_and_a_larger_one_goes_on() {
     assert!(first.stderr.contains(&command), "{}", first.stderr);
     let used = sandbox.number(STEPS).unwrap();
     assert!((100..=240).contains(&used), "{used}");
-    assert_eq!(sandbox.number("select count(*) from trials where state = 'running'"), Some(0));
+    assert_eq!(
+        sandbox.number("select count(*) from sweep_trials where state = 'running'"),
+        Some(0)
+    );
 
     // Again with the same budget: said at once, and nothing is leased.
     let attempts = sandbox.number("select count(*) from attempts");
@@ -48,7 +51,7 @@ fn a_step_budget_stops_the_sweep_and_a_larger_one_goes_on() {
 
     // Totals, not "so many more": what was done counts, and the sweep ends within the new one.
     sandbox.converge(&["run", "s.toml", "budget.max_steps=1000"]).expect_code(0);
-    assert_eq!(sandbox.rows("select distinct state from trials"), ["completed"]);
+    assert_eq!(sandbox.rows("select distinct state from sweep_trials"), ["completed"]);
     assert_eq!(sandbox.number(STEPS), Some(240), "nothing was done twice");
 }
 

@@ -28,7 +28,7 @@ fn talk(sandbox: &Sandbox) -> String {
 }
 
 fn states(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.rows("select number, state from trials order by number")
+    sandbox.rows("select number, state from sweep_trials order by number")
 }
 
 /// Returns the checkpoints on disk, of all attempts.
@@ -64,7 +64,7 @@ fn cancelled_trials_of_a_running_sweep_are_stopped_dropped_and_never_run() {
         ["released|null"]
     );
     assert_eq!(
-        sandbox.rows("select resume_step, objective_value from trials where number = 1"),
+        sandbox.rows("select resume_step, objective_value from sweep_trials where number = 1"),
         ["null|null"]
     );
     // Its worker goes on with the next.
@@ -142,7 +142,8 @@ fn a_request_outlives_the_scheduler_that_did_not_carry_it_out() {
     signal(child.id().cast_signed(), Signal::SIGKILL);
     child.wait().unwrap();
     let child = sandbox.start(&["resume"]);
-    sandbox.wait_for("select count(*) from trials where number = 1 and state = 'cancelled'", 1);
+    sandbox
+        .wait_for("select count(*) from sweep_trials where number = 1 and state = 'cancelled'", 1);
     wait("the request is gone", || requests(&sandbox) == 0);
     stop(child);
 }
@@ -155,7 +156,7 @@ fn trials_of_another_sweep_of_the_home_are_cancelled_by_the_scheduler_that_runs(
     sandbox.wait_for("select count(distinct attempt) from observations", 4);
     let cancel = sandbox.converge(&["cancel", "1-2", "--sweep", "scripted"]).expect_code(0);
     assert_eq!(cancel.stderr, "trials 1-2: cancelled\n");
-    let cancelled = "select s.name, t.number from trials t join sweeps s on s.id = t.sweep \
+    let cancelled = "select s.name, t.number from sweep_trials t join sweeps s on s.id = t.sweep \
                      where t.state = 'cancelled' order by t.number";
     assert_eq!(sandbox.rows(cancelled), ["scripted|1", "scripted|2"]);
     stop(child);

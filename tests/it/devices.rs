@@ -218,7 +218,7 @@ fn a_killed_sweep_ends_nearly_the_same_on_another_device() {
         child = killed.start(&["resume"]);
     }
     assert!(child.wait().unwrap().success());
-    assert_eq!(killed.rows("select distinct state from trials"), ["completed"]);
+    assert_eq!(killed.rows("select distinct state from sweep_trials"), ["completed"]);
     assert!(killed.number("select count(*) from attempts where ending = 'abandoned'") > Some(0));
     let found = curves(&killed);
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use crate::smoke::{SCRIPTED, smoke};
 
 const TRIALS: &str = "select number, state, json_extract(configuration, '$.learning_rate'), \
-                      json_extract(configuration, '$.batch_size'), replicate from trials order by number";
+                      json_extract(configuration, '$.batch_size'), replicate from sweep_trials order by number";
 
 /// A sweep that has run, and the same file with `from` replaced by `to`.
 fn changed(from: &str, to: &str) -> Sandbox {
@@ -94,8 +94,8 @@ fn trials_of_removed_values_that_wait_are_still_trained() {
     assert!(extended.contains("  and will still be trained: trial 3, 4, 5, 6\n"), "{extended}");
     // With the script of the new file, as `[run]` changes freely: ten steps.
     sandbox.converge(&["resume"]).expect_code(0);
-    assert_eq!(sandbox.rows("select distinct state from trials"), ["completed"]);
-    assert_eq!(sandbox.number("select count(*) from trials"), Some(8));
+    assert_eq!(sandbox.rows("select distinct state from sweep_trials"), ["completed"]);
+    assert_eq!(sandbox.number("select count(*) from sweep_trials"), Some(8));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_random_sweep_of_six_is_three_and_three() {
             "[budget]\nmax_trials = {draws}\n[parameters]\ndropout = {{ min = 0.0, max = 0.3 }}\n"
         )).replace("[sweep]\n", "[sweep]\nmethod = \"random\"\n")
     };
-    let drawn = "select configuration, fingerprint, replicate from trials order by number";
+    let drawn = "select configuration, fingerprint, replicate from sweep_trials order by number";
     let whole = Sandbox::new();
     whole.write("s.toml", random(6));
     whole.converge(&["run", "s.toml"]).expect_code(0);
@@ -183,7 +183,7 @@ fn other_data_under_the_old_path_is_refused_and_moved_data_is_not() {
     let moved = moved.expect_code(0).stdout;
     assert!(moved.contains("adds trial 2, ") && moved.contains("data.train"), "{moved}");
     sandbox.converge(&["resume"]).expect_code(0);
-    assert_eq!(sandbox.rows("select distinct state from trials"), ["completed"]);
+    assert_eq!(sandbox.rows("select distinct state from sweep_trials"), ["completed"]);
     assert_eq!(sandbox.number("select json_array_length(facts) from sweeps"), Some(1));
 
     sandbox.write("sweeps/moved.tsv", data.replacen("bread", "breads", 1));
@@ -191,5 +191,5 @@ fn other_data_under_the_old_path_is_refused_and_moved_data_is_not() {
         with("extend", &["learning_rate=1e-3,5e-3,1e-2", "data.train=sweeps/moved.tsv", "--yes"]);
     let other = other.expect_code(2).stderr;
     assert!(other.contains("error: train: its content is not what the old trials"), "{other}");
-    assert_eq!(sandbox.number("select count(*) from trials"), Some(2));
+    assert_eq!(sandbox.number("select count(*) from sweep_trials"), Some(2));
 }

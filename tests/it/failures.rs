@@ -21,7 +21,7 @@ fn a_trial_that_ran_out_of_memory_is_retried_with_smaller_micro_batches() {
         assert!(run.stderr.contains(&told), "{}", run.stderr);
     }
     let attempts = "select distinct a.number, a.accumulation_factor, a.from_step, a.ending from attempts a \
-                    join trials t on t.id = a.trial where json_extract(t.configuration, '$.batch_size') = 32 \
+                    join sweep_trials t on t.id = a.trial where json_extract(t.configuration, '$.batch_size') = 32 \
                     order by a.number";
     assert_eq!(
         sandbox.rows(attempts),
@@ -29,7 +29,7 @@ fn a_trial_that_ran_out_of_memory_is_retried_with_smaller_micro_batches() {
         "from the last checkpoint of the attempt before"
     );
     let others = "select distinct a.accumulation_factor from attempts a \
-                  join trials t on t.id = a.trial where json_extract(t.configuration, '$.batch_size') = 16";
+                  join sweep_trials t on t.id = a.trial where json_extract(t.configuration, '$.batch_size') = 16";
     assert_eq!(sandbox.rows(others), ["1"]);
     let show = sandbox.converge(&["show", "2"]).expect_code(0).stdout;
     let told = "attempt 2 ran out of memory: attempt 3 was a retry with 4 micro-batches of 8";
@@ -171,7 +171,7 @@ fn a_bug_that_fails_every_trial_does_not_burn_the_whole_grid() {
     ] {
         assert!(run.stderr.contains(told), "{told}\n{}", run.stderr);
     }
-    let states = "select state, count(*) from trials group by state";
+    let states = "select state, count(*) from sweep_trials group by state";
     assert_eq!(sandbox.rows(states), ["failed|2", "queued|4"]);
     // A resume gets a fair try before it stops again.
     sandbox.converge(&["resume"]).expect_code(4);
@@ -192,7 +192,7 @@ fn so_many_failed_trials_in_all_stop_the_sweep() {
     sandbox.write("s.toml", &text);
     let run = sandbox.converge(&["run", "s.toml"]).expect_code(4);
     assert!(run.stderr.contains("2 failed (`max_failed` in [failure])"), "{}", run.stderr);
-    let states = "select state, count(*) from trials group by state";
+    let states = "select state, count(*) from sweep_trials group by state";
     assert_eq!(sandbox.rows(states), ["completed|2", "failed|2", "queued|2"]);
     sandbox.converge(&["resume"]).expect_code(3);
     assert_eq!(sandbox.rows(states), ["completed|3", "failed|3"]);

@@ -94,7 +94,7 @@ fn a_full_disk_stops_the_sweep_and_loses_nothing() {
                   mount -o remount,size=100m .converge; \
                   $CONVERGE resume; sqlite3 .converge/sweeps.db 'pragma integrity_check; \
                   select count(*), min(step), max(step), count(distinct trial) from curves where metric = \"train/loss\"; \
-                  select distinct state from trials'";
+                  select distinct state from sweep_trials'";
     let Some(output) = in_namespace(&sandbox, script) else { return };
     let output = output.expect_code(0);
     let first = output.stdout.lines().find(|line| line.starts_with("first: ")).unwrap();

@@ -63,7 +63,7 @@ fn killed_at(arguments: &[&str], moments: &[i64]) {
         workers.iter().for_each(|pid| signal(*pid, Signal::SIGKILL));
         child.wait().unwrap();
         wait("workers are gone", || workers.iter().all(|pid| !runs(*pid)));
-        let open = "select count(*) from trials where state not in ('completed')";
+        let open = "select count(*) from sweep_trials where state not in ('completed')";
         assert!(sandbox.number(open).unwrap() > 0, "killed in the middle, not after the end");
         child = sandbox.start(&["resume"]);
     }
@@ -71,7 +71,7 @@ fn killed_at(arguments: &[&str], moments: &[i64]) {
     let talk = std::fs::read_to_string(sandbox.path().join("talk.log")).unwrap();
     assert!(status.success(), "{talk}");
     assert_eq!(
-        sandbox.rows("select distinct state from trials"),
+        sandbox.rows("select distinct state from sweep_trials"),
         ["completed"],
         "every trial is completed, and none twice"
     );
@@ -156,7 +156,10 @@ fn the_first_interrupt_checkpoints_and_the_second_kills() {
         sandbox.wait_for("select count(distinct attempt) from observations", before + 2);
         signal(child.id().cast_signed(), first);
         assert_eq!(child.wait().unwrap().code(), Some(4), "{first}");
-        assert_eq!(sandbox.number("select count(*) from trials where state = 'running'"), Some(0));
+        assert_eq!(
+            sandbox.number("select count(*) from sweep_trials where state = 'running'"),
+            Some(0)
+        );
     }
     let talk = std::fs::read_to_string(sandbox.path().join("talk.log")).unwrap();
     assert!(talk.contains("go on with `converge resume scripted`"), "{talk}");

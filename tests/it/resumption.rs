@@ -29,7 +29,7 @@ at_step = 2
 "#;
 
 const STATES: &str = "select number, state, (select count(*) from attempts a where a.trial = t.id) \
-                      from trials t order by number";
+                      from sweep_trials t order by number";
 
 /// Returns the database's bytes, and the names and sizes of all files of the home.
 fn home(sandbox: &Sandbox) -> Vec<String> {

@@ -31,9 +31,12 @@ fn a_tiny_bert_is_swept_stored_ranked_and_not_trained_twice() {
     smoke(&sandbox);
     let run = sandbox.converge(&["run", "sweeps/smoke.toml"]).expect_code(0);
     assert!(run.stdout.starts_with("sweep `smoke`, largest validation/accuracy"), "{}", run.stdout);
-    assert_eq!(sandbox.rows("select state, count(*) from trials group by state"), ["completed|6"]);
+    assert_eq!(
+        sandbox.rows("select state, count(*) from sweep_trials group by state"),
+        ["completed|6"]
+    );
     // Every step of every trial, once.
-    let holes = "select t.number from trials t left join curves c on c.trial = t.number and c.metric = 'train/loss' \
+    let holes = "select t.number from sweep_trials t left join curves c on c.trial = t.number and c.metric = 'train/loss' \
                  group by t.id having count(c.step) <> t.total_steps or max(c.step) <> t.total_steps";
     assert_eq!(sandbox.rows(holes), Vec::<String>::new());
     let best = sandbox.converge(&["best", "--json"]).expect_code(0).json();
@@ -89,8 +92,9 @@ fn weights_stay_for_the_best_and_checkpoints_for_nobody() {
     sandbox
         .converge(&["run", "sweeps/smoke.toml", "run.keep_best=2", "run.checkpoint_seconds=0.01"])
         .expect_code(0);
-    let kept = sandbox
-        .rows("select best_weights_directory from trials where best_weights_directory is not null");
+    let kept = sandbox.rows(
+        "select best_weights_directory from sweep_trials where best_weights_directory is not null",
+    );
     assert_eq!(kept.len(), 2, "{kept:?}");
     let mut on_disk: Vec<String> = Vec::new();
     for attempt in std::fs::read_dir(sandbox.home().join("attempts")).unwrap() {
@@ -171,7 +175,7 @@ at_step = 2
     let run = sandbox.converge(&["run", "s.toml"]).expect_code(3);
     assert!(run.stderr.contains("1 trial failed"), "{}", run.stderr);
     assert_eq!(
-        sandbox.rows("select number, state, (select count(*) from attempts a where a.trial = t.id) from trials t order by number"),
+        sandbox.rows("select number, state, (select count(*) from attempts a where a.trial = t.id) from sweep_trials t order by number"),
         ["1|completed|2", "2|completed|2", "3|failed|1", "4|completed|3", "5|diverged|1", "6|diverged|1"]
     );
     let endings = sandbox
@@ -200,7 +204,7 @@ fn replicates_train_with_other_seeds_and_are_ranked_by_their_mean() {
     let only = &best["configurations"][0];
     assert_eq!(only["trials"].as_array().unwrap().len(), 2);
     let values: Vec<f64> = sandbox
-        .rows("select objective_value from trials order by number")
+        .rows("select objective_value from sweep_trials order by number")
         .iter()
         .map(|value| value.parse().unwrap())
         .collect();

@@ -12,8 +12,8 @@ fn home_of(sandbox: &Sandbox, database: &Path) {
     let connection = rusqlite::Connection::open(home.join("sweeps.db")).unwrap();
     connection.execute_batch(&text).unwrap();
     drop(connection);
-    let points = "select resume_directory, resume_step from trials where resume_step is not null";
-    for point in sandbox.rows(points) {
+    let points = "select resume_directory, resume_step from {trials} where resume_step is not null";
+    for point in sandbox.rows(&of(sandbox, points)) {
         let (directory, step) = point.split_once('|').unwrap();
         let directory = home.join(directory);
         std::fs::create_dir_all(&directory).unwrap();
@@ -23,6 +23,14 @@ fn home_of(sandbox: &Sandbox, database: &Path) {
         let directory = home.join(directory);
         std::fs::create_dir_all(&directory).unwrap();
     }
+}
+
+/// Returns a query with the name of the table of trials: 0006 renamed it.
+fn of(sandbox: &Sandbox, query: &str) -> String {
+    let renamed =
+        "select count(*) from sqlite_schema where type = 'table' and name = 'sweep_trials'";
+    let name = if sandbox.number(renamed) == Some(1) { "sweep_trials" } else { "trials" };
+    query.replace("{trials}", name)
 }
 
 #[test]
@@ -36,8 +44,8 @@ fn a_sweep_of_any_earlier_schema_is_resumed_to_its_end() {
         }
         let sandbox = Sandbox::new();
         home_of(&sandbox, &database);
-        let point = sandbox.number("select max(resume_step) from trials").unwrap();
-        let final_before = sandbox.rows(FINAL);
+        let point = sandbox.number(&of(&sandbox, "select max(resume_step) from {trials}")).unwrap();
+        let final_before = sandbox.rows(&of(&sandbox, FINAL));
         let version = sandbox.number("select user_version from pragma_user_version").unwrap();
         // What an upgrade has not reached yet can only be written, and readers say so.
         let status = sandbox.converge(&["status"]);
@@ -48,14 +56,14 @@ fn a_sweep_of_any_earlier_schema_is_resumed_to_its_end() {
         let resume = sandbox.converge(&["resume"]).expect_code(3);
         assert!(resume.stdout.contains("sweep `fixture`"), "{}", resume.stdout);
         assert_eq!(
-            sandbox.rows("select state, count(*) from trials group by state"),
+            sandbox.rows("select state, count(*) from sweep_trials group by state"),
             ["completed|6", "diverged|2", "failed|2"],
             "{}",
             database.display()
         );
         let from = "select count(*) from attempts where from_step > 0 and ending = 'completed'";
         assert!(sandbox.number(from).unwrap() > 0, "from step {point}, not from the start");
-        let kept = sandbox.rows(FINAL);
+        let kept = sandbox.rows(&of(&sandbox, FINAL));
         assert!(final_before.iter().all(|row| kept.contains(row)), "{final_before:?} {kept:?}");
         let newest = sandbox.number("select user_version from pragma_user_version").unwrap();
         let copy = sandbox.home().join(format!("sweeps.db.v{version}"));
@@ -66,5 +74,5 @@ fn a_sweep_of_any_earlier_schema_is_resumed_to_its_end() {
 }
 
 /// What is final stays as it is.
-const FINAL: &str = "select number, state, objective_value, objective_step from trials \
+const FINAL: &str = "select number, state, objective_value, objective_step from {trials} \
                      where state in ('completed', 'diverged', 'failed') order by number";

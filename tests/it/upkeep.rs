@@ -72,11 +72,12 @@ fn folders(folder: &Path) -> Vec<String> {
 fn gc_shows_what_can_go_and_deletes_it_when_told() {
     let sandbox = Sandbox::new();
     killed_and_interrupted(&sandbox);
-    let point = sandbox.rows("select resume_directory from trials where resume_step is not null");
+    let point =
+        sandbox.rows("select resume_directory from sweep_trials where resume_step is not null");
     assert_eq!(point.len(), 1, "one trial is unfinished");
     let completed = sandbox.rows(
-        "select attempts.directory from attempts join trials on trials.id = attempts.trial \
-         where trials.state = 'completed' and ending = 'completed' order by attempts.id",
+        "select attempts.directory from attempts join sweep_trials on sweep_trials.id = attempts.trial \
+         where sweep_trials.state = 'completed' and ending = 'completed' order by attempts.id",
     );
     assert_eq!(completed.len(), 4);
     write(&sandbox, &format!("{}/checkpoint-3/weights", completed[0]), 5000);
@@ -104,7 +105,7 @@ fn gc_shows_what_can_go_and_deletes_it_when_told() {
     }
     assert!(sandbox.home().join(&point[0]).is_dir(), "the checkpoint to go on from stays");
     assert!(sandbox.home().join("cache/tokens-00.bin").is_file(), "a sweep is unfinished");
-    let weights = "select count(*) from trials where best_weights_step is not null";
+    let weights = "select count(*) from sweep_trials where best_weights_step is not null";
     assert_eq!(sandbox.number(weights), Some(2));
     assert!(sandbox.converge(&["gc"]).expect_code(0).stdout.starts_with("nothing to delete"));
 
@@ -149,22 +150,23 @@ fn repair_finds_what_is_wrong_and_mends_it() {
     let database = rusqlite::Connection::open(sandbox.home().join("sweeps.db")).unwrap();
     database
         .execute_batch(
-            "update trials set objective_value = 9.5 where number = 1;
+            "update sweep_trials set objective_value = 9.5 where number = 1;
             update trial_metrics set max = 7.5 where trial = 2;
             drop view trials_wide; create view trials_wide as select 1 as sweep, 2 as number;
             pragma foreign_keys = off;",
         )
         .unwrap();
     let weights = sandbox.rows(
-        "select best_weights_directory from trials where best_weights_step is not null limit 1",
+        "select best_weights_directory from sweep_trials where best_weights_step is not null limit 1",
     );
     std::fs::remove_dir_all(sandbox.home().join(&weights[0])).unwrap();
-    let point = sandbox.rows("select resume_directory from trials where resume_step is not null");
+    let point =
+        sandbox.rows("select resume_directory from sweep_trials where resume_step is not null");
     std::fs::remove_dir_all(sandbox.home().join(&point[0])).unwrap();
     database
         .execute_batch(
-            "update trials set state = 'running' where number =
-                (select number from trials where state = 'queued' limit 1);",
+            "update sweep_trials set state = 'running' where number =
+                (select number from sweep_trials where state = 'queued' limit 1);",
         )
         .unwrap();
     drop(database);
@@ -231,7 +233,10 @@ fn a_damaged_database_is_named_and_kept() {
     assert!(doctor.contains("converge rebuild"), "{doctor}");
     sandbox.converge(&["rebuild"]).expect_code(2);
     sandbox.converge(&["rebuild", "--yes"]).expect_code(0);
-    assert_eq!(sandbox.rows("select state, count(*) from trials group by state"), ["completed|6"]);
+    assert_eq!(
+        sandbox.rows("select state, count(*) from sweep_trials group by state"),
+        ["completed|6"]
+    );
     let kept = folders(&sandbox.home());
     assert!(kept.iter().any(|name| name.starts_with("sweeps.db.replaced-")), "{kept:?}");
 }
@@ -242,7 +247,7 @@ const CONTENT: [&str; 7] = [
      objective_goal, objective_at, state, created_at_ms, version from sweeps order by id",
     "select id, sweep, number, kind, fingerprint, replicate, facts_index, total_steps, state, failure_class, \
      failure_message, charged_from, objective_value, objective_step, best_weights_step, best_weights_value, \
-     best_weights_directory, resume_step, resume_directory, created_at_ms, configuration, settings from trials order by id",
+     best_weights_directory, resume_step, resume_directory, created_at_ms, configuration, settings from sweep_trials order by id",
     "select id, trial, number, worker, directory, from_step, until_step, last_step, down_seq, opened_seq, closed_seq, \
      ending, diverged_step, diverged_quantity, failure_class, failure_message, peak_memory_bytes from attempts order by id",
     "select attempt, step, directory, seq from checkpoints order by attempt, step",

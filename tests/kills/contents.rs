@@ -16,7 +16,7 @@ const QUERIES: [(&str, &str); 4] = [
         "select number, kind, fingerprint, replicate, facts_index, total_steps, state, failure_class, objective_value,
              objective_step, best_weights_step, best_weights_value, best_weights_directory is not null, resume_step,
              configuration, settings
-         from trials order by number",
+         from sweep_trials order by number",
     ),
     (
         "curves",
@@ -26,7 +26,7 @@ const QUERIES: [(&str, &str); 4] = [
     (
         "extremes",
         "select number, name, min, min_step, max, max_step, last, last_step
-         from trial_metrics join trials on trials.id = trial join metrics on metrics.id = metric
+         from trial_metrics join sweep_trials on sweep_trials.id = trial join metrics on metrics.id = metric
          where name <> 'train/seconds' order by number, name",
     ),
 ];
@@ -37,8 +37,8 @@ const VIOLATIONS: [(&str, &str); 8] = [
     ("rows point to nothing", "select * from pragma_foreign_key_check"),
     (
         "a trial has not exactly one completed attempt",
-        "select number from trials
-         where (select count(*) from attempts where trial = trials.id and ending = 'completed') <> 1",
+        "select number from sweep_trials
+         where (select count(*) from attempts where trial = sweep_trials.id and ending = 'completed') <> 1",
     ),
     ("an attempt is open", "select id from attempts where ending is null"),
     ("a worker is open", "select id from workers where ended_at_ms is null"),
@@ -49,7 +49,7 @@ const VIOLATIONS: [(&str, &str); 8] = [
     ),
     (
         "a curve has holes",
-        "select number from trials
+        "select number from sweep_trials
          where total_steps <> (select count(distinct step) from curves where trial = number)
             or total_steps <> (select max(step) from curves where trial = number)",
     ),
@@ -77,7 +77,7 @@ impl Contents {
         let rows = |query: &str| sandbox.rows(query).into_iter().map(neutral).collect();
         let rows = QUERIES.iter().map(|(name, query)| (*name, rows(query))).collect();
         let mut weights = BTreeMap::new();
-        let kept = "select number || '|' || best_weights_directory from trials
+        let kept = "select number || '|' || best_weights_directory from sweep_trials
                     where best_weights_directory is not null";
         for row in sandbox.rows(kept) {
             let (trial, directory) = row.split_once('|').unwrap();
@@ -182,7 +182,7 @@ pub(crate) fn log_violations(sandbox: &Sandbox) -> Vec<String> {
 /// Returns folders of attempts that nobody needs.
 fn litter(sandbox: &Sandbox) -> Vec<String> {
     let kept: BTreeSet<String> = sandbox
-        .rows("select best_weights_directory from trials where best_weights_directory is not null")
+        .rows("select best_weights_directory from sweep_trials where best_weights_directory is not null")
         .into_iter()
         .collect();
     let home = sandbox.home();

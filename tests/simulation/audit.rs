@@ -184,7 +184,7 @@ impl Checker {
         written: &Written,
     ) -> Result<BTreeMap<TrialId, Outcome>, Stop> {
         let sql = "SELECT id, state, failure_class, objective_value, objective_step, ended_at_ms,
-            fingerprint || replicate FROM trials ORDER BY id";
+            fingerprint || replicate FROM sweep_trials ORDER BY id";
         type Trial = (i64, String, Option<String>, Option<f64>, Option<u64>, Option<i64>, String);
         let trials: Vec<Trial> = rows(other, sql, [], |row| {
             let head = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);

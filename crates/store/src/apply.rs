@@ -232,8 +232,8 @@ impl Batch<'_> {
                 .connection
                 .prepare_cached(
                     "SELECT state,
-                        (SELECT count(*) FROM attempts WHERE trial = trials.id AND ending IS NULL)
-                    FROM trials WHERE id = ?1",
+                        (SELECT count(*) FROM attempts WHERE trial = sweep_trials.id AND ending IS NULL)
+                    FROM sweep_trials WHERE id = ?1",
                 )?
                 .query_row([trial.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
             if open != u64::from(state == "running") {

@@ -38,15 +38,15 @@ struct Place {
 pub(crate) fn place(connection: &Connection, trial: TrialId) -> rusqlite::Result<()> {
     let (sweep, fingerprint, goal): (i64, String, Goal) = connection
         .prepare_cached(
-            "SELECT trials.sweep, trials.fingerprint, sweeps.objective_goal
-            FROM trials JOIN sweeps ON sweeps.id = trials.sweep
-            WHERE trials.id = ?1",
+            "SELECT sweep_trials.sweep, sweep_trials.fingerprint, sweeps.objective_goal
+            FROM sweep_trials JOIN sweeps ON sweeps.id = sweep_trials.sweep
+            WHERE sweep_trials.id = ?1",
         )?
         .query_row([trial.0], |row| Ok((row.get(0)?, row.get(1)?, goal(row, 2)?)))?;
     // The `+` keeps to the index of fingerprints, which is that of a few rows.
     let replicates: Vec<Replicate> = connection
         .prepare_cached(
-            "SELECT id, number, state, objective_value FROM trials
+            "SELECT id, number, state, objective_value FROM sweep_trials
             WHERE sweep = ?1 AND fingerprint = ?2
             ORDER BY +number",
         )?
@@ -62,10 +62,10 @@ pub(crate) fn place(connection: &Connection, trial: TrialId) -> rusqlite::Result
 pub(crate) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM configurations", [])?;
     let mut statement = connection.prepare(
-        "SELECT trials.id, trials.number, trials.state, trials.objective_value,
-            trials.sweep, trials.fingerprint, sweeps.objective_goal
-        FROM trials JOIN sweeps ON sweeps.id = trials.sweep
-        ORDER BY trials.sweep, trials.fingerprint, trials.number",
+        "SELECT sweep_trials.id, sweep_trials.number, sweep_trials.state, sweep_trials.objective_value,
+            sweep_trials.sweep, sweep_trials.fingerprint, sweeps.objective_goal
+        FROM sweep_trials JOIN sweeps ON sweeps.id = sweep_trials.sweep
+        ORDER BY sweep_trials.sweep, sweep_trials.fingerprint, sweep_trials.number",
     )?;
     let mut rows = statement.query([])?;
     let mut group: Option<(i64, String, Goal)> = None;

@@ -32,7 +32,8 @@ fn resolve(
 ) -> rusqlite::Result<()> {
     match contradiction {
         Contradiction::RunningWithoutAttempt { trial } => {
-            connection.execute("UPDATE trials SET state = 'queued' WHERE id = ?1", [trial.0])?;
+            connection
+                .execute("UPDATE sweep_trials SET state = 'queued' WHERE id = ?1", [trial.0])?;
         }
         Contradiction::AttemptOfIdleTrial { attempt, .. }
         | Contradiction::AttemptOfEndedWorker { attempt } => {
@@ -43,17 +44,17 @@ fn resolve(
                 (attempt.0, now_ms),
             )?;
             connection.execute(
-                "UPDATE trials SET state = 'queued' WHERE state = 'running'
+                "UPDATE sweep_trials SET state = 'queued' WHERE state = 'running'
                     AND id = (SELECT trial FROM attempts WHERE id = ?1)
                     AND NOT EXISTS
-                        (SELECT 1 FROM attempts WHERE trial = trials.id AND ending IS NULL)",
+                        (SELECT 1 FROM attempts WHERE trial = sweep_trials.id AND ending IS NULL)",
                 [attempt.0],
             )?;
         }
         Contradiction::WrongExtremes { trial } => {
             trial_metric::recompute(connection, *trial)?;
             let completed: bool = connection.query_row(
-                "SELECT state = 'completed' FROM trials WHERE id = ?1",
+                "SELECT state = 'completed' FROM sweep_trials WHERE id = ?1",
                 [trial.0],
                 |row| row.get(0),
             )?;

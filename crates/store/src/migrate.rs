@@ -9,19 +9,20 @@ use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use crate::{configuration, connection, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
-pub(crate) const MIGRATIONS: [&str; 5] = [
+pub(crate) const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
     include_str!("../../../migrations/0002_observations.sql"),
     include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
     include_str!("../../../migrations/0004_configurations.sql"),
     include_str!("../../../migrations/0005_kinds.sql"),
+    include_str!("../../../migrations/0006_optuna.sql"),
 ];
 
 /// The version this program reads and writes.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// The version from which on there is a table of configurations.
-const CONFIGURATIONS: i64 = 4;
+/// The version from which on the schema is one in which this program can fill what it derives.
+const DERIVABLE: i64 = 6;
 
 /// Marks a file as converge's: "Cnvg".
 pub(crate) const APPLICATION_ID: i64 = 0x436e_7667;
@@ -86,10 +87,10 @@ fn migrate_with(
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", target)?;
-    if target >= CONFIGURATIONS {
+    if target >= DERIVABLE {
         configuration::fill(&transaction)?;
+        wide::recreate(&transaction)?;
     }
-    wide::recreate(&transaction)?;
     point("store.migrate.before");
     transaction.commit()?;
     point("store.migrate.after");
@@ -185,16 +186,17 @@ mod tests {
             let mut home = Home::of(&sweep("first", goal, names.collect()));
             home.end_at_random(9, seed, |_| {});
             let path = home.directory.path().join("older.db");
-            let older = usize::try_from(CONFIGURATIONS - 1).unwrap();
             {
                 connection::create_private(&path).unwrap();
                 let mut connection = connection::open_writer(&path).unwrap();
-                migrate_with(&mut connection, &path, &MIGRATIONS[..older]).unwrap();
+                migrate_with(&mut connection, &path, &MIGRATIONS[..3]).unwrap();
                 let attach = format!("ATTACH '{}' AS newer", home.path().display());
                 connection.execute_batch(&attach).unwrap();
-                for table in ["sweeps", "trials"] {
-                    let copy = format!("INSERT INTO {table} SELECT * FROM newer.{table}");
-                    connection.execute_batch(&copy).unwrap();
+                for copy in [
+                    "INSERT INTO sweeps SELECT * FROM newer.sweeps",
+                    "INSERT INTO trials SELECT * FROM newer.sweep_trials",
+                ] {
+                    connection.execute_batch(copy).unwrap();
                 }
             }
             drop(Store::create_or_open(&path).unwrap());
@@ -215,9 +217,11 @@ mod tests {
         home.complete(1, &[0.5]);
         let path = home.path();
         let old = dump(&path);
-        for broken in
-            ["CREATE TABLE trials (id)", "DROP TABLE sessions; SELECT", "DELETE FROM trials"]
-        {
+        for broken in [
+            "CREATE TABLE sweep_trials (id)",
+            "DROP TABLE sessions; SELECT",
+            "DELETE FROM sweep_trials",
+        ] {
             let addition = format!("{ADDITION} {broken};");
             upgrade(&path, &addition).unwrap_err();
             assert_eq!(dump(&path), old, "{broken}");

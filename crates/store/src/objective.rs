@@ -24,13 +24,13 @@ pub(crate) fn set(connection: &Connection, trial: TrialId) -> rusqlite::Result<(
     let columns = columns("sweeps.objective_goal", "sweeps.objective_at");
     connection
         .prepare_cached(&format!(
-            "UPDATE trials SET (objective_value, objective_step) = (
+            "UPDATE sweep_trials SET (objective_value, objective_step) = (
                 SELECT {columns}
                 FROM sweeps
                 JOIN metrics ON metrics.name = sweeps.objective_metric
                 JOIN trial_metrics
-                    ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-                WHERE sweeps.id = trials.sweep
+                    ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
+                WHERE sweeps.id = sweep_trials.sweep
             )
             WHERE id = ?1"
         ))?

@@ -100,15 +100,16 @@ fn write_aside(connection: &Connection, sweep: SweepId, path: &Path) -> Result<(
     let definition = sweep_row.get("definition").and_then(Value::as_str).unwrap_or_default();
     let definition: Option<Sweep> = serde_json::from_str(definition).ok();
 
-    let mut statement = connection.prepare("SELECT * FROM trials LIMIT 0")?;
+    let mut statement = connection.prepare("SELECT * FROM sweep_trials LIMIT 0")?;
     let all: Vec<String> = statement.column_names().map(Into::into).collect();
     let kept: Vec<String> =
         all.into_iter().filter(|column| !CHANGING.contains(&column.as_str())).collect();
     drop(statement.query([])?);
-    let count =
-        connection.query_row("SELECT count(*) FROM trials WHERE sweep = ?1", [sweep.0], |row| {
-            row.get(0)
-        })?;
+    let count = connection.query_row(
+        "SELECT count(*) FROM sweep_trials WHERE sweep = ?1",
+        [sweep.0],
+        |row| row.get(0),
+    )?;
     let head =
         Head { version: VERSION, sweep: sweep_row, trial_columns: kept.clone(), trials: count };
     let mut line = |value: &Value| -> Result<(), RecordError> {
@@ -118,7 +119,8 @@ fn write_aside(connection: &Connection, sweep: SweepId, path: &Path) -> Result<(
     line(&serde_json::to_value(&head)?)?;
     let at = |name: &str| kept.iter().position(|column| column == name);
     let (configuration, settings) = (at("configuration"), at("settings"));
-    let sql = format!("SELECT {} FROM trials WHERE sweep = ?1 ORDER BY number", kept.join(", "));
+    let sql =
+        format!("SELECT {} FROM sweep_trials WHERE sweep = ?1 ORDER BY number", kept.join(", "));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([sweep.0])?;
     while let Some(row) = rows.next()? {

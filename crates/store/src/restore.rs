@@ -196,7 +196,7 @@ impl Store {
                 }
                 row.insert("state".into(), "queued".into());
                 row.insert("sweep".into(), id.0.into());
-                insert(connection, "trials", &row)?;
+                insert(connection, "sweep_trials", &row)?;
             }
             wide::recreate(connection)?;
             Ok(id)

@@ -268,16 +268,16 @@ fn insert_trials(
     now_ms: i64,
 ) -> Result<(), SweepError> {
     let mut present: BTreeSet<(String, u64)> = connection
-        .prepare("SELECT fingerprint, replicate FROM trials WHERE sweep = ?1")?
+        .prepare("SELECT fingerprint, replicate FROM sweep_trials WHERE sweep = ?1")?
         .query_map([sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let last: u64 = connection.query_row(
-        "SELECT coalesce(max(number), 0) FROM trials WHERE sweep = ?1",
+        "SELECT coalesce(max(number), 0) FROM sweep_trials WHERE sweep = ?1",
         [sweep.0],
         |row| row.get(0),
     )?;
     let mut statement = connection.prepare(
-        "INSERT INTO trials (
+        "INSERT INTO sweep_trials (
             sweep, number, kind, fingerprint, replicate, facts_index, total_steps, state,
             created_at_ms, configuration, settings
         ) VALUES (

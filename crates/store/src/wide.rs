@@ -7,20 +7,20 @@ use rusqlite::{Connection, OptionalExtension};
 /// Columns that every sweep has: source and name.
 const COLUMNS: [(&str, &str); 15] = [
     ("sweeps.name", "sweep"),
-    ("trials.number", "trial"),
-    ("trials.kind", "kind"),
-    ("trials.state", "state"),
-    ("trials.fingerprint", "fingerprint"),
-    ("trials.replicate", "replicate"),
+    ("sweep_trials.number", "trial"),
+    ("sweep_trials.kind", "kind"),
+    ("sweep_trials.state", "state"),
+    ("sweep_trials.fingerprint", "fingerprint"),
+    ("sweep_trials.replicate", "replicate"),
     ("sweeps.objective_metric", "objective"),
-    ("trials.objective_value", "objective_value"),
-    ("trials.objective_step", "objective_step"),
-    ("trials.total_steps", "total_steps"),
-    ("trials.failure_class", "failure_class"),
-    ("trials.failure_message", "failure_message"),
-    ("trials.best_weights_directory", "best_weights_directory"),
-    ("trials.created_at_ms", "created_at_ms"),
-    ("trials.ended_at_ms", "ended_at_ms"),
+    ("sweep_trials.objective_value", "objective_value"),
+    ("sweep_trials.objective_step", "objective_step"),
+    ("sweep_trials.total_steps", "total_steps"),
+    ("sweep_trials.failure_class", "failure_class"),
+    ("sweep_trials.failure_message", "failure_message"),
+    ("sweep_trials.best_weights_directory", "best_weights_directory"),
+    ("sweep_trials.created_at_ms", "created_at_ms"),
+    ("sweep_trials.ended_at_ms", "ended_at_ms"),
 ];
 
 /// SQLite allows 2,000 columns; a home with more parameters than this shows the first by name.
@@ -44,7 +44,7 @@ pub(crate) fn missing(connection: &Connection) -> rusqlite::Result<Option<String
 /// Returns the names of all parameters of this home, sorted.
 fn parameters(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
     let mut statement = connection.prepare(
-        "SELECT DISTINCT parameter.key FROM trials, json_each(trials.configuration) AS parameter",
+        "SELECT DISTINCT parameter.key FROM sweep_trials, json_each(sweep_trials.configuration) AS parameter",
     )?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
@@ -61,13 +61,13 @@ fn definition(parameters: &BTreeSet<String>) -> String {
             name.insert_str(0, "parameter.");
         }
         columns.push(format!(
-            "json_extract(trials.configuration, {}) AS {}",
+            "json_extract(sweep_trials.configuration, {}) AS {}",
             text(&path(parameter)),
             identifier(&name)
         ));
     }
     format!(
-        "CREATE VIEW trials_wide AS\nSELECT\n    {}\nFROM trials\nJOIN sweeps ON sweeps.id = trials.sweep",
+        "CREATE VIEW trials_wide AS\nSELECT\n    {}\nFROM sweep_trials\nJOIN sweeps ON sweeps.id = sweep_trials.sweep",
         columns.join(",\n    ")
     )
 }

@@ -85,7 +85,7 @@ impl Batch<'_> {
             },
         )?;
         self.execute(
-            "UPDATE trials SET state = 'running', resume_step = ?2, resume_directory = ?3
+            "UPDATE sweep_trials SET state = 'running', resume_step = ?2, resume_directory = ?3
             WHERE id = ?1",
             (trial.0, resume.as_ref().map(|_| lease.from_step), resume),
         )?;
@@ -119,7 +119,7 @@ impl Batch<'_> {
             trial_metric::recompute(self.connection, trial)?;
             // Weights of an evaluation that no longer counts are not this trial's best.
             self.execute(
-                "UPDATE trials
+                "UPDATE sweep_trials
                 SET best_weights_step = NULL, best_weights_value = NULL,
                     best_weights_directory = NULL
                 WHERE id = ?1 AND best_weights_step > ?2",
@@ -193,7 +193,7 @@ impl Batch<'_> {
             (attempt.0, step, directory, seq, self.now_ms),
         )?;
         self.execute(
-            "UPDATE trials SET resume_step = ?2, resume_directory = ?3 WHERE id = ?1",
+            "UPDATE sweep_trials SET resume_step = ?2, resume_directory = ?3 WHERE id = ?1",
             (open.trial.0, step, directory),
         )?;
         Ok(())

@@ -99,7 +99,7 @@ fn a_sweep_is_whole_or_not_there_wherever_its_creation_is_interrupted() {
         }
         if dump(&home.path()) != before {
             // SQLite looks at the handler once more after its commit: what is there must then be whole.
-            assert_eq!(query(&home.path(), "SELECT count(*) FROM trials"), ["2"]);
+            assert_eq!(query(&home.path(), "SELECT count(*) FROM sweep_trials"), ["2"]);
             break;
         }
         interrupted += 1;

@@ -39,7 +39,7 @@ impl Batch<'_> {
             _ => None,
         };
         self.execute(
-            "UPDATE trials SET state = ?2, failure_class = ?3, failure_message = ?4, ended_at_ms = ?5
+            "UPDATE sweep_trials SET state = ?2, failure_class = ?3, failure_message = ?4, ended_at_ms = ?5
             WHERE id = ?1",
             (
                 trial.0,
@@ -57,7 +57,10 @@ impl Batch<'_> {
         }
         if matches!(state, TrialState::Queued) && before != "running" {
             let next = self.attempts_of(trial)? + 1;
-            self.execute("UPDATE trials SET charged_from = ?2 WHERE id = ?1", (trial.0, next))?;
+            self.execute(
+                "UPDATE sweep_trials SET charged_from = ?2 WHERE id = ?1",
+                (trial.0, next),
+            )?;
         }
         self.touched.insert(trial);
         Ok(())
@@ -72,7 +75,7 @@ impl Batch<'_> {
             self.kept_checkpoint(trial, point.step)?;
         }
         let changed = self.execute(
-            "UPDATE trials SET resume_step = ?2, resume_directory = ?3 WHERE id = ?1",
+            "UPDATE sweep_trials SET resume_step = ?2, resume_directory = ?3 WHERE id = ?1",
             (trial.0, point.map(|point| point.step), point.map(|point| &point.directory)),
         )?;
         if changed == 0 { Err(Refusal::NoTrial(trial).into()) } else { Ok(()) }
@@ -84,7 +87,7 @@ impl Batch<'_> {
         weights: Option<&BestWeights>,
     ) -> Result<(), Stop> {
         let changed = self.execute(
-            "UPDATE trials
+            "UPDATE sweep_trials
             SET best_weights_step = ?2, best_weights_value = ?3, best_weights_directory = ?4
             WHERE id = ?1",
             (
@@ -116,7 +119,7 @@ impl Batch<'_> {
 
     pub(super) fn stored_state(&self, trial: TrialId) -> Result<String, Stop> {
         let state =
-            self.find("SELECT state FROM trials WHERE id = ?1", [trial.0], |row| row.get(0))?;
+            self.find("SELECT state FROM sweep_trials WHERE id = ?1", [trial.0], |row| row.get(0))?;
         Ok(state.ok_or(Refusal::NoTrial(trial))?)
     }
 

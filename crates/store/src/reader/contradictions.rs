@@ -70,15 +70,15 @@ impl Reader {
         self.query("whether rows contradict each other", |connection| {
             let mut found = rows(
                 connection,
-                "SELECT id FROM trials WHERE state = 'running' AND NOT EXISTS
-                    (SELECT 1 FROM attempts WHERE trial = trials.id AND ending IS NULL)",
+                "SELECT id FROM sweep_trials WHERE state = 'running' AND NOT EXISTS
+                    (SELECT 1 FROM attempts WHERE trial = sweep_trials.id AND ending IS NULL)",
                 [],
                 |row| Ok(Contradiction::RunningWithoutAttempt { trial: TrialId(row.get(0)?) }),
             )?;
             found.extend(rows(
                 connection,
-                "SELECT attempts.id, trials.state FROM attempts JOIN trials ON trials.id = attempts.trial
-                WHERE attempts.ending IS NULL AND trials.state <> 'running' ORDER BY attempts.id",
+                "SELECT attempts.id, sweep_trials.state FROM attempts JOIN sweep_trials ON sweep_trials.id = attempts.trial
+                WHERE attempts.ending IS NULL AND sweep_trials.state <> 'running' ORDER BY attempts.id",
                 [],
                 |row| {
                     let attempt = AttemptId(row.get(0)?);
@@ -88,16 +88,16 @@ impl Reader {
             found.extend(rows(
                 connection,
                 "SELECT attempts.id FROM attempts JOIN workers ON workers.id = attempts.worker
-                JOIN trials ON trials.id = attempts.trial
+                JOIN sweep_trials ON sweep_trials.id = attempts.trial
                 WHERE attempts.ending IS NULL AND workers.ended_at_ms IS NOT NULL
-                    AND trials.state = 'running' ORDER BY attempts.id",
+                    AND sweep_trials.state = 'running' ORDER BY attempts.id",
                 [],
                 |row| Ok(Contradiction::AttemptOfEndedWorker { attempt: AttemptId(row.get(0)?) }),
             )?);
             found.extend(rows(
                 connection,
-                "SELECT id, state FROM trials WHERE state IN ('completed', 'diverged') AND NOT EXISTS
-                    (SELECT 1 FROM attempts WHERE trial = trials.id AND ending = trials.state)",
+                "SELECT id, state FROM sweep_trials WHERE state IN ('completed', 'diverged') AND NOT EXISTS
+                    (SELECT 1 FROM attempts WHERE trial = sweep_trials.id AND ending = sweep_trials.state)",
                 [],
                 |row| {
                     let trial = TrialId(row.get(0)?);
@@ -106,10 +106,10 @@ impl Reader {
             )?);
             let columns = objective::columns("sweeps.objective_goal", "sweeps.objective_at");
             let sql = format!(
-                "SELECT trials.id, objective_value, objective_step, {columns}
-                FROM sweeps JOIN trials ON trials.sweep = sweeps.id AND trials.state = 'completed'
+                "SELECT sweep_trials.id, objective_value, objective_step, {columns}
+                FROM sweeps JOIN sweep_trials ON sweep_trials.sweep = sweeps.id AND sweep_trials.state = 'completed'
                 LEFT JOIN metrics ON metrics.name = sweeps.objective_metric
-                LEFT JOIN trial_metrics ON trial_metrics.trial = trials.id
+                LEFT JOIN trial_metrics ON trial_metrics.trial = sweep_trials.id
                     AND trial_metrics.metric = metrics.id"
             );
             let objectives = rows(connection, &sql, [], |row| {
@@ -123,8 +123,8 @@ impl Reader {
                 found.push(Contradiction::WrongView);
             }
             if thorough {
-                let sql = "SELECT id FROM trials WHERE EXISTS
-                    (SELECT 1 FROM attempts WHERE trial = trials.id) ORDER BY id";
+                let sql = "SELECT id FROM sweep_trials WHERE EXISTS
+                    (SELECT 1 FROM attempts WHERE trial = sweep_trials.id) ORDER BY id";
                 for trial in rows(connection, sql, [], |row| Ok(TrialId(row.get(0)?)))? {
                     if !trial_metric::is_true(connection, trial)? {
                         found.push(Contradiction::WrongExtremes { trial });

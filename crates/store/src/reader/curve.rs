@@ -105,10 +105,10 @@ impl Reader {
         self.query("the metrics", |connection| {
             let sql = "SELECT name FROM metrics
                 WHERE EXISTS (
-                    SELECT 1 FROM trials
+                    SELECT 1 FROM sweep_trials
                     JOIN trial_metrics
-                        ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-                    WHERE trials.sweep = ?1
+                        ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
+                    WHERE sweep_trials.sweep = ?1
                 )
                 ORDER BY name";
             rows(connection, sql, [sweep.0], |row| row.get(0))
@@ -129,14 +129,14 @@ impl Reader {
     /// [`QueryError`].
     pub fn running_trials(&self, sweep: SweepId) -> Result<Vec<RunningTrial>, QueryError> {
         self.query("the running trials", |connection| {
-            let sql = "SELECT trials.id, trials.number, trials.total_steps, attempts.id,
+            let sql = "SELECT sweep_trials.id, sweep_trials.number, sweep_trials.total_steps, attempts.id,
                     attempts.number, attempts.from_step, attempts.last_step, workers.device,
                     attempts.leased_at_ms, attempts.started_at_ms
-                FROM trials INDEXED BY trials_by_state
-                JOIN attempts ON attempts.trial = trials.id AND attempts.ending IS NULL
+                FROM sweep_trials INDEXED BY trials_by_state
+                JOIN attempts ON attempts.trial = sweep_trials.id AND attempts.ending IS NULL
                 JOIN workers ON workers.id = attempts.worker
-                WHERE trials.sweep = ?1 AND trials.state = 'running'
-                ORDER BY trials.number";
+                WHERE sweep_trials.sweep = ?1 AND sweep_trials.state = 'running'
+                ORDER BY sweep_trials.number";
             rows(connection, sql, [sweep.0], |row| {
                 let id = TrialId(row.get(0)?);
                 Ok(RunningTrial {
@@ -169,16 +169,16 @@ impl Reader {
     ) -> Result<(), QueryError> {
         self.query("the observations", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT trials.number, attempts.number, observations.step, metrics.name,
+                "SELECT sweep_trials.number, attempts.number, observations.step, metrics.name,
                     observations.value
-                FROM trials
-                CROSS JOIN attempts ON attempts.trial = trials.id
+                FROM sweep_trials
+                CROSS JOIN attempts ON attempts.trial = sweep_trials.id
                 CROSS JOIN observations ON observations.attempt = attempts.id
                     AND observations.step > attempts.from_step
                     AND observations.step <= coalesce(attempts.until_step, 9223372036854775807)
                 CROSS JOIN metrics ON metrics.id = observations.metric
-                WHERE trials.sweep = ?1
-                ORDER BY trials.number, attempts.number, observations.step, observations.metric",
+                WHERE sweep_trials.sweep = ?1
+                ORDER BY sweep_trials.number, attempts.number, observations.step, observations.metric",
             )?;
             let mut rows = statement.query([sweep.0])?;
             while let Some(row) = rows.next()? {

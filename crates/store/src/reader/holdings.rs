@@ -70,7 +70,7 @@ impl Reader {
                 connection,
                 "SELECT id, sweep, number, ended_at_ms IS NOT NULL, state = 'completed', resume_step,
                     resume_directory, best_weights_step, best_weights_value, best_weights_directory
-                FROM trials ORDER BY id",
+                FROM sweep_trials ORDER BY id",
                 [],
                 |row| {
                     let resume = match row.get(5)? {

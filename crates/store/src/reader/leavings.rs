@@ -40,7 +40,7 @@ impl Reader {
     pub fn kept_weights(&self, sweep: SweepId) -> Result<Vec<KeptWeights>, QueryError> {
         self.query("the weights on disk", |connection| {
             let sql = "SELECT id, best_weights_step, best_weights_value, best_weights_directory
-                FROM trials INDEXED BY trials_with_weights
+                FROM sweep_trials INDEXED BY trials_with_weights
                 WHERE sweep = ?1 AND best_weights_step IS NOT NULL AND state = 'completed'
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| {
@@ -60,21 +60,21 @@ impl Reader {
     /// [`QueryError`].
     pub fn uncleaned(&self, sweep: SweepId) -> Result<Vec<u64>, QueryError> {
         self.query("trials that were not cleaned up after", |connection| {
-            let sql = "SELECT number FROM trials INDEXED BY trials_with_checkpoint
+            let sql = "SELECT number FROM sweep_trials INDEXED BY trials_with_checkpoint
                 WHERE sweep = ?1 AND resume_step IS NOT NULL
                     AND state NOT IN ('queued', 'running')
                 UNION
-                SELECT trials.number
+                SELECT sweep_trials.number
                 FROM workers
-                CROSS JOIN trials
+                CROSS JOIN sweep_trials
                 WHERE workers.session = (SELECT max(id) FROM sessions WHERE sweep = ?1)
-                    AND trials.id IN (
+                    AND sweep_trials.id IN (
                         SELECT trial FROM attempts INDEXED BY attempts_of_worker
                         WHERE worker = workers.id
                         ORDER BY id DESC
                         LIMIT 2
                     )
-                    AND trials.state NOT IN ('queued', 'running')
+                    AND sweep_trials.state NOT IN ('queued', 'running')
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| row.get(0))
         })
@@ -90,7 +90,7 @@ impl Reader {
                 .prepare_cached(
                     "SELECT id, state = 'completed', best_weights_step, best_weights_value,
                         best_weights_directory, resume_step IS NOT NULL
-                    FROM trials WHERE sweep = ?1 AND number = ?2",
+                    FROM sweep_trials WHERE sweep = ?1 AND number = ?2",
                 )?
                 .query_row((sweep.0, number), |row| {
                     let step: Option<u64> = row.get(2)?;

@@ -61,7 +61,7 @@ impl Reader {
                 ["cost IS NOT NULL ORDER BY cost, first_trial", "cost IS NULL ORDER BY first_trial"]
             {
                 let sql = format!(
-                    "SELECT (SELECT fingerprint FROM trials WHERE id = configurations.trial)
+                    "SELECT (SELECT fingerprint FROM sweep_trials WHERE id = configurations.trial)
                     FROM configurations WHERE sweep = ?1 AND {costs} LIMIT ?2"
                 );
                 let left = i64::try_from(most.saturating_sub(best.len())).unwrap_or(i64::MAX);
@@ -100,17 +100,17 @@ fn ranked(
     let columns = objective::columns("?3", "?4");
     // The `+` keeps to the index of fingerprints, which is that of a few rows.
     let chosen = match fingerprint {
-        None => "?5 IS NULL ORDER BY trials.number",
-        Some(_) => "trials.fingerprint = ?5 ORDER BY +trials.number",
+        None => "?5 IS NULL ORDER BY sweep_trials.number",
+        Some(_) => "sweep_trials.fingerprint = ?5 ORDER BY +sweep_trials.number",
     };
     let sql = format!(
-        "SELECT trials.id, trials.number, trials.fingerprint, trials.configuration,
-            trials.replicate, trials.state = 'diverged', {columns}
-        FROM trials
+        "SELECT sweep_trials.id, sweep_trials.number, sweep_trials.fingerprint, sweep_trials.configuration,
+            sweep_trials.replicate, sweep_trials.state = 'diverged', {columns}
+        FROM sweep_trials
         LEFT JOIN metrics ON metrics.name = ?2
         LEFT JOIN trial_metrics
-            ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
-        WHERE trials.sweep = ?1 AND +trials.state IN ('completed', 'diverged') AND {chosen}"
+            ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
+        WHERE sweep_trials.sweep = ?1 AND +sweep_trials.state IN ('completed', 'diverged') AND {chosen}"
     );
     let (goal, at) = (goal_word(objective.goal), at_word(objective.at));
     let parameters = (sweep.0, &objective.metric, goal, at, fingerprint);

@@ -202,8 +202,8 @@ impl Chosen {
     fn condition(self) -> &'static str {
         match self {
             Self::All => "?2 IS NULL",
-            Self::Open => "trials.state IN ('queued', 'running') AND ?2 IS NULL",
-            Self::Number(_) => "trials.number = ?2",
+            Self::Open => "sweep_trials.state IN ('queued', 'running') AND ?2 IS NULL",
+            Self::Number(_) => "sweep_trials.number = ?2",
         }
     }
 
@@ -233,19 +233,19 @@ pub(super) fn trials(
     let (condition, index) = (chosen.condition(), chosen.index());
     // `settings` is last in the row and not asked for.
     let sql = format!(
-        "SELECT trials.id, trials.sweep, trials.number, trials.kind, trials.fingerprint,
-            trials.replicate, trials.facts_index, trials.total_steps, trials.state,
-            trials.failure_class, trials.failure_message, trials.best_weights_step,
-            trials.best_weights_value, trials.best_weights_directory, trials.resume_step,
-            trials.resume_directory, trials.created_at_ms, trials.ended_at_ms, trials.configuration,
-            trials.charged_from, {objective}
+        "SELECT sweep_trials.id, sweep_trials.sweep, sweep_trials.number, sweep_trials.kind, sweep_trials.fingerprint,
+            sweep_trials.replicate, sweep_trials.facts_index, sweep_trials.total_steps, sweep_trials.state,
+            sweep_trials.failure_class, sweep_trials.failure_message, sweep_trials.best_weights_step,
+            sweep_trials.best_weights_value, sweep_trials.best_weights_directory, sweep_trials.resume_step,
+            sweep_trials.resume_directory, sweep_trials.created_at_ms, sweep_trials.ended_at_ms, sweep_trials.configuration,
+            sweep_trials.charged_from, {objective}
         FROM sweeps
-        JOIN trials {index} ON trials.sweep = sweeps.id
+        JOIN sweep_trials {index} ON sweep_trials.sweep = sweeps.id
         LEFT JOIN metrics ON metrics.name = sweeps.objective_metric
         LEFT JOIN trial_metrics
-            ON trial_metrics.trial = trials.id AND trial_metrics.metric = metrics.id
+            ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
         WHERE sweeps.id = ?1 AND {condition}
-        ORDER BY trials.number"
+        ORDER BY sweep_trials.number"
     );
     let mut histories = histories(connection, sweep, chosen)?;
     rows(connection, &sql, (sweep.0, chosen.number()), |row| {
@@ -277,13 +277,13 @@ fn histories(
     let (condition, index) = (chosen.condition(), chosen.index());
     let mut statement = connection.prepare_cached(&format!(
         "SELECT attempts.trial, attempts.id, attempts.ending IS NULL AS open,
-            CASE WHEN attempts.number >= trials.charged_from THEN attempts.failure_class END AS charged,
+            CASE WHEN attempts.number >= sweep_trials.charged_from THEN attempts.failure_class END AS charged,
             attempts.failure_class IS 'oom' AS ran_out_of_memory, attempts.accumulation_factor,
             attempts.last_step, attempts.leased_at_ms,
             coalesce(attempts.ended_at_ms - attempts.leased_at_ms, 0) AS wall_ms
-        FROM trials {index}
-        JOIN attempts ON attempts.trial = trials.id
-        WHERE trials.sweep = ?1 AND {condition}
+        FROM sweep_trials {index}
+        JOIN attempts ON attempts.trial = sweep_trials.id
+        WHERE sweep_trials.sweep = ?1 AND {condition}
         ORDER BY attempts.trial, attempts.number",
     ))?;
     let mut rows = statement.query((sweep.0, chosen.number()))?;
@@ -349,7 +349,7 @@ fn record(row: &Row<'_>, history: History) -> rusqlite::Result<TrialRecord> {
 }
 
 fn settings(connection: &Connection, trial: TrialId) -> rusqlite::Result<Option<Settings>> {
-    let sql = "SELECT settings FROM trials WHERE id = ?1";
+    let sql = "SELECT settings FROM sweep_trials WHERE id = ?1";
     row(connection, sql, [trial.0], |row| json(row, "settings"))
 }
 

@@ -75,8 +75,8 @@ impl Reader {
             connection
                 .prepare_cached(
                     "SELECT coalesce(sum(attempts.last_step - attempts.from_step), 0)
-                    FROM trials JOIN attempts ON attempts.trial = trials.id
-                    WHERE trials.sweep = ?1",
+                    FROM sweep_trials JOIN attempts ON attempts.trial = sweep_trials.id
+                    WHERE sweep_trials.sweep = ?1",
                 )?
                 .query_row([sweep.0], |row| row.get(0))
         })

@@ -74,7 +74,7 @@ fn a_trial_goes_from_queued_to_completed() {
     let names: Vec<_> = detail.metrics.iter().map(|metric| metric.metric.as_str()).collect();
     assert_eq!(names, [OTHER, METRIC]);
     assert_eq!(
-        query(&home.path(), "SELECT objective_value, objective_step FROM trials"),
+        query(&home.path(), "SELECT objective_value, objective_step FROM sweep_trials"),
         ["0.75|2"]
     );
     let worker_row = "SELECT up_offset, up_next_seq, down_next_seq, torn_lines, exit FROM workers";

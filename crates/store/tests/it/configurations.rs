@@ -35,7 +35,8 @@ fn check(home: &Home, what: &str) {
         let summary = read.sweep_named("first").unwrap().unwrap();
         assert_eq!(summary.best, Some(mean), "{what}");
     }
-    let counted = "SELECT state, count(*), sum(total_steps) FROM trials GROUP BY state ORDER BY 1";
+    let counted =
+        "SELECT state, count(*), sum(total_steps) FROM sweep_trials GROUP BY state ORDER BY 1";
     let kept = "SELECT state, trials, steps FROM trial_counts WHERE trials > 0 ORDER BY 1";
     assert_eq!(query(&home.path(), kept), query(&home.path(), counted), "{what}");
 }

@@ -160,7 +160,7 @@ fn observations_come_one_by_one_until_the_visitor_has_enough() {
 #[test]
 fn a_row_that_is_not_as_promised_is_named_not_guessed() {
     let home = Home::new(1);
-    raw(&home.path()).execute_batch("UPDATE trials SET settings = '{\"train\":1}'").unwrap();
+    raw(&home.path()).execute_batch("UPDATE sweep_trials SET settings = '{\"train\":1}'").unwrap();
     let error = home.store.read().settings(TrialId(1)).unwrap_err();
     assert_eq!(error.to_string(), "cannot read a trial's settings from the database");
     assert_eq!(error.source.to_string(), "the database is damaged");

@@ -9,7 +9,7 @@ use crate::home::{Home, query, raw, sweep, trial};
 const SWEEPS: &str = "SELECT id, name, identity, definition, source_path, source_text, overrides, facts, \
                       objective_metric, objective_goal, objective_at, created_at_ms, version FROM sweeps";
 const TRIALS: &str = "SELECT id, sweep, number, kind, fingerprint, replicate, facts_index, total_steps, \
-                      created_at_ms, configuration, settings, charged_from FROM trials ORDER BY id";
+                      created_at_ms, configuration, settings, charged_from FROM sweep_trials ORDER BY id";
 
 #[test]
 fn a_record_makes_the_same_rows_again() {
@@ -31,7 +31,7 @@ fn a_record_makes_the_same_rows_again() {
     }
     assert_eq!(query(&path, SWEEPS), old_sweeps);
     assert_eq!(query(&path, TRIALS), old_trials);
-    assert_eq!(query(&path, "SELECT DISTINCT state FROM trials"), ["queued"]);
+    assert_eq!(query(&path, "SELECT DISTINCT state FROM sweep_trials"), ["queued"]);
     assert_eq!(query(&path, "SELECT count(name) FROM trials_wide"), ["6"]);
     // A second time it is refused, whole.
     let (_, record) = records(&home.path()).unwrap().remove(0);
@@ -86,11 +86,11 @@ fn each_contradiction_is_found_and_mended() {
     let trial = TrialId(1);
     for (sql, expected) in [
         (
-            "UPDATE trials SET state = 'running' WHERE id = 3",
+            "UPDATE sweep_trials SET state = 'running' WHERE id = 3",
             Contradiction::RunningWithoutAttempt { trial: TrialId(3) },
         ),
         (
-            "UPDATE trials SET state = 'queued' WHERE id = 2",
+            "UPDATE sweep_trials SET state = 'queued' WHERE id = 2",
             Contradiction::AttemptOfIdleTrial {
                 attempt: converge_core::ids::AttemptId(2),
                 state: "queued".into(),
@@ -102,7 +102,7 @@ fn each_contradiction_is_found_and_mended() {
         ),
         ("UPDATE trial_metrics SET min = 0.1", Contradiction::WrongExtremes { trial }),
         (
-            "UPDATE trials SET objective_step = 9 WHERE id = 1",
+            "UPDATE sweep_trials SET objective_step = 9 WHERE id = 1",
             Contradiction::WrongObjective { trial },
         ),
         ("DROP VIEW trials_wide", Contradiction::WrongView),
