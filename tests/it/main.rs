@@ -14,6 +14,8 @@ mod cancel_and_pause;
 mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
+/// `export`: files and folders for other programs.
+mod exports;
 /// `extend`: a changed file adds trials, old ones stay what they are, and what cannot be compared is refused.
 mod extension;
 /// Failures: their classes, what is tried again and how, when too many stop the sweep, and what is kept of them.

@@ -249,6 +249,12 @@ pub(crate) struct ExportArguments {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(crate) format: Format,
+    /// File or folder to make, whole or not at all; csv and jsonl go to stdout without it
+    #[arg(long, value_name = "PATH", required_if_eq_any([("format", "tensorboard"), ("format", "parquet"), ("format", "trackio")]))]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace a file, or a folder that an export made
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
 }
 
 /// Form of an export.
@@ -258,6 +264,12 @@ pub(crate) enum Format {
     Csv,
     /// One JSON object a line
     Jsonl,
+    /// A folder of event files, a run per trial, with hyperparameters: `tensorboard --logdir PATH`
+    Tensorboard,
+    /// A folder with trials.parquet and observations.parquet (needs a build with the feature `parquet`)
+    Parquet,
+    /// A project of trackio, a run per trial: PATH is its file, such as ~/.cache/huggingface/trackio/PROJECT.db
+    Trackio,
 }
 
 /// `gc`.

@@ -50,6 +50,12 @@ impl Report {
         Self { exit: ExitCode::Failure, errors: vec![entry] }
     }
 
+    /// An error in words of its own, with what caused it.
+    pub(crate) fn failure(message: impl Into<String>, cause: &dyn std::error::Error) -> Self {
+        let entry = Entry { message: message.into(), causes: vec![cause.to_string()], hint: None };
+        Self { exit: ExitCode::Failure, errors: vec![entry] }
+    }
+
     /// Adds an error to those before it.
     #[must_use]
     pub(crate) fn and(mut self, message: impl Into<String>, hint: impl Into<String>) -> Self {

@@ -16,7 +16,8 @@
 //! finished trials is asked most, best few and counts, reads no list of trials either.
 //!
 //! Three views are for people with pandas or DuckDB, and stay as they are: `curves`, `best_configuration` and
-//! `trials_wide`.
+//! `trials_wide`. Thirteen more have the names and columns of Optuna's tables, so that it opens the file; what they
+//! need beyond the rows, one distribution a parameter, is derived when a sweep is made (`parameters`).
 //!
 //! SQLite has no NaN: it is stored as NULL, and comes back as NaN. Infinities are kept. Of all other numbers only
 //! -0.0 changes, to 0.0.
@@ -76,10 +77,12 @@ mod change;
 mod configuration;
 mod connection;
 mod database_error;
+mod distribution;
 mod in_memory;
 mod mend;
 mod migrate;
 mod objective;
+mod parameter;
 mod reader;
 mod record;
 mod refusal;
@@ -87,6 +90,7 @@ mod restore;
 mod session;
 mod store;
 mod sweep;
+mod trackio;
 mod trial_metric;
 mod wide;
 mod word;
@@ -96,6 +100,9 @@ pub use change::{BestWeights, Change, Evidence, ResumePoint};
 pub use database_error::DatabaseError;
 pub use reader::contradictions::Contradiction;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
+pub use reader::export::{
+    Exported, ExportedAttempt, ExportedTrial, ExportedValue, ParameterRecord,
+};
 pub use reader::health::sqlite_version;
 pub use reader::holdings::{AttemptHolding, Holdings, TrialHolding, WorkerHolding};
 pub use reader::leavings::{KeptWeights, Leavings};
@@ -113,6 +120,7 @@ pub use restore::{RestoreError, WorkerNote, records};
 pub use session::{NewSession, SessionError, SessionId};
 pub use store::{OpenError, Store};
 pub use sweep::{Configuration, Extension, NewSweep, NewTrial, Source, SweepError};
+pub use trackio::TrackioError;
 pub use word::SweepState;
 
 // Tests of private functions use the same home as those of the public ones.

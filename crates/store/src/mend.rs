@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::database_error::DatabaseError;
 use crate::reader::contradictions::Contradiction;
 use crate::store::Store;
-use crate::{objective, trial_metric, wide};
+use crate::{objective, parameter, trial_metric, wide};
 
 impl Store {
     /// Resolves contradictions: open attempts that nobody will end are abandoned, running trials without one wait
@@ -63,7 +63,10 @@ fn resolve(
             }
         }
         Contradiction::WrongObjective { trial } => objective::set(connection, *trial)?,
-        Contradiction::WrongView => wide::recreate(connection)?,
+        Contradiction::WrongView => {
+            parameter::fill_all(connection)?;
+            wide::recreate(connection)?;
+        }
         // What it did is not known: a user decides.
         Contradiction::EndedWithoutAttempt { .. } => {}
     }

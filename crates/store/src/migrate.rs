@@ -6,7 +6,7 @@ use converge_faults::{Mutant, disk, is_on, point};
 use rusqlite::backup::Progress;
 use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 
-use crate::{configuration, connection, wide};
+use crate::{configuration, connection, parameter, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
 pub(crate) const MIGRATIONS: [&str; 6] = [
@@ -89,6 +89,7 @@ fn migrate_with(
     transaction.pragma_update(None, "user_version", target)?;
     if target >= DERIVABLE {
         configuration::fill(&transaction)?;
+        parameter::fill_all(&transaction)?;
         wide::recreate(&transaction)?;
     }
     point("store.migrate.before");

@@ -4,6 +4,7 @@ pub(crate) mod contradictions;
 pub(crate) mod curve;
 #[cfg(test)]
 mod effort;
+pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod holdings;
 pub(crate) mod leavings;

@@ -14,7 +14,7 @@ use crate::database_error::DatabaseError;
 use crate::reader::{QueryError, Reader};
 use crate::record::{self, Head};
 use crate::store::Store;
-use crate::wide;
+use crate::{parameter, wide};
 
 /// What the scheduler notes of a worker beside its logs: the rows that name it, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,6 +198,7 @@ impl Store {
                 row.insert("sweep".into(), id.0.into());
                 insert(connection, "sweep_trials", &row)?;
             }
+            parameter::fill(connection, id)?;
             wide::recreate(connection)?;
             Ok(id)
         })

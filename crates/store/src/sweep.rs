@@ -14,8 +14,8 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use crate::database_error::DatabaseError;
 use crate::record::{self, RecordError};
 use crate::store::Store;
-use crate::wide;
 use crate::word::{at_word, goal_word};
+use crate::{parameter, wide};
 
 /// One full assignment: parameter name to value.
 pub type Configuration = BTreeMap<String, Value>;
@@ -161,6 +161,7 @@ impl Store {
             }
             let id = insert_sweep(connection, sweep, now_ms)?;
             insert_trials(connection, id, &sweep.trials, sweep.facts.len(), now_ms)?;
+            parameter::fill(connection, id)?;
             wide::recreate(connection)?;
             record::write(connection, id)?;
             Ok(id)
@@ -222,6 +223,7 @@ impl Store {
                     [sweep.0],
                 )?;
             }
+            parameter::fill(connection, sweep)?;
             wide::recreate(connection)?;
             record::write(connection, sweep)?;
             Ok(())

@@ -43,9 +43,7 @@ pub(crate) fn missing(connection: &Connection) -> rusqlite::Result<Option<String
 
 /// Returns the names of all parameters of this home, sorted.
 fn parameters(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    let mut statement = connection.prepare(
-        "SELECT DISTINCT parameter.key FROM sweep_trials, json_each(sweep_trials.configuration) AS parameter",
-    )?;
+    let mut statement = connection.prepare("SELECT DISTINCT name FROM parameters")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 

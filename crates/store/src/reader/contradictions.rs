@@ -3,7 +3,7 @@
 use converge_core::ids::{AttemptId, TrialId};
 
 use super::{QueryError, Reader, rows};
-use crate::{objective, trial_metric, wide};
+use crate::{objective, parameter, trial_metric, wide};
 
 /// Rows that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +49,8 @@ pub enum Contradiction {
         /// The trial's id.
         trial: TrialId,
     },
-    /// People would miss columns.
-    #[error("the view trials_wide does not have the columns of all parameters")]
+    /// People, and Optuna, would miss some.
+    #[error("the views do not have all parameters as the trials have them")]
     WrongView,
 }
 
@@ -119,7 +119,7 @@ impl Reader {
                 Ok((!same).then_some(Contradiction::WrongObjective { trial: TrialId(row.get(0)?) }))
             })?;
             found.extend(objectives.into_iter().flatten());
-            if wide::missing(connection)?.is_some() {
+            if wide::missing(connection)?.is_some() || !parameter::is_true(connection)? {
                 found.push(Contradiction::WrongView);
             }
             if thorough {

@@ -219,6 +219,6 @@ pub(super) fn extremes(
 }
 
 /// Reads a value: SQLite keeps NaN as NULL.
-fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
+pub(super) fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
     Ok(row.get::<_, Option<f64>>(column)?.unwrap_or(f64::NAN))
 }
