@@ -77,10 +77,12 @@ fn facts() -> impl Strategy<Value = Facts> {
         |(examples, share, token_lengths, labels)| Facts {
             content_hashes: BTreeMap::from([("train".to_owned(), "ab".to_owned())]),
             task: converge_core::task::Task::Classes,
+            task_reason: String::new(),
             labels,
             train: SplitFacts {
                 examples,
                 class_counts: token_lengths.to_vec(),
+                targets: None,
                 token_lengths,
                 truncated_share: share,
                 unknown_token_share: share,
