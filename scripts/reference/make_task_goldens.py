@@ -44,15 +44,18 @@ def areas(truth, scores):
 
 
 def class_metrics(logits, targets):
+    import torch
     from sklearn import metrics
 
     logits, targets = single(logits), numpy.asarray(targets)
     count = logits.shape[1]
+    # scikit-learn's `log_loss` cuts probabilities off at their smallest step.
+    loss = torch.nn.CrossEntropyLoss()(torch.tensor(logits), torch.tensor(targets))
     answers = logits.argmax(axis=1)
     probabilities = softmax(logits)
     names = [str(c) for c in range(count)]
     found = {
-        "loss": metrics.log_loss(targets, probabilities, labels=range(count)),
+        "loss": loss.item(),
         "accuracy": metrics.accuracy_score(targets, answers),
         "macro_f1": metrics.f1_score(targets, answers, average="macro", zero_division=0),
         "mcc": metrics.matthews_corrcoef(targets, answers),

@@ -140,3 +140,97 @@ pub fn objective(sweep: &Sweep, facts: &[Facts]) -> Result<Objective, Problem> {
     }
     Ok(objective)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sweep(text: &str) -> Sweep {
+        let text = format!(
+            "[sweep]\nname = \"x\"\n{text}\n[model]\npreset = \"tiny\"\n[data]\ntrain = \"a.csv\"\n"
+        );
+        crate::sweep_file::read(&text, "s.toml", &[]).unwrap()
+    }
+
+    fn facts(task: Task, labels: &[&str]) -> Facts {
+        let split = serde_json::json!({
+            "examples": 10, "class_counts": [5, 5], "token_lengths": [1, 2, 3, 4],
+            "truncated_share": 0.0, "unknown_token_share": 0.0,
+        });
+        let facts = serde_json::json!({
+            "content_hashes": {}, "task": task, "labels": labels, "train": split,
+            "validation": split, "test": null, "max_length": 8, "duplicates_between_splits": 0,
+            "model": {
+                "parameters": 1, "hidden_size": 1, "layers": 6, "heads": 1, "intermediate_size": 1,
+                "vocabulary_size": 1, "max_positions": 8,
+            },
+        });
+        serde_json::from_value(facts).unwrap()
+    }
+
+    #[test]
+    fn an_objective_that_is_not_named_is_that_of_the_data() {
+        let metric = |facts: &[Facts]| objective(&sweep(""), facts).map(|found| found.metric);
+        assert_eq!(metric(&[facts(Task::Classes, &["a", "b"])]), Ok("validation/accuracy".into()));
+        let number = || facts(Task::Regression, &["score"]);
+        assert_eq!(metric(&[number()]), Ok("validation/pearson".into()));
+        // Trials of both could not be ranked together.
+        let mixed = metric(&[number(), facts(Task::Classes, &["a", "b"])]).unwrap_err();
+        assert_eq!(
+            mixed.to_string(),
+            "sweep.objective: `validation/accuracy` does not fit the task, regression"
+        );
+        let named = sweep("objective = { metric = \"validation/loss\" }");
+        let both = objective(&named, &[number(), facts(Task::Classes, &["a", "b"])]);
+        assert_eq!(both.map(|found| found.metric), Ok("validation/loss".into()));
+    }
+
+    #[test]
+    fn an_objective_of_a_class_needs_the_class() {
+        let of = |class: &str, task| {
+            let text = format!("objective = {{ metric = \"validation/f1/{class}\" }}");
+            objective(&sweep(&text), &[facts(task, &["a", "b/c"])])
+                .map_err(|problem| problem.message)
+        };
+        assert!(of("a", Task::Classes).is_ok() && of("b/c", Task::MultiLabel).is_ok());
+        assert_eq!(
+            of("b", Task::Classes),
+            Err("`validation/f1/b`: the data have no class `b`".into())
+        );
+        assert!(of("a", Task::Regression).is_err());
+    }
+
+    #[test]
+    fn layers_are_drawn_anew_only_where_they_train() {
+        let told = |reinit_layers, freeze, pooling, reinit_pooler| -> Vec<String> {
+            let train = TrainSettings {
+                reinit_layers,
+                freeze,
+                pooling,
+                reinit_pooler,
+                ..TrainSettings::defaults()
+            };
+            let facts = facts(Task::Classes, &["a", "b"]);
+            problems(&train, (&facts).into()).iter().map(ToString::to_string).collect()
+        };
+        let cls = Pooling::Cls;
+        assert_eq!(told(6, Freeze::Embeddings, cls, true), [""; 0]);
+        assert_eq!(told(2, Freeze::Layers(4), cls, false), [""; 0]);
+        assert_eq!(
+            told(3, Freeze::Layers(4), cls, false),
+            [
+                "train.reinit_layers: draws the upper 3 of 6 layers anew, and `freeze` keeps the lower 4"
+            ]
+        );
+        assert_eq!(told(1, Freeze::Encoder, cls, false).len(), 1);
+        assert_eq!(told(0, Freeze::Encoder, cls, false), [""; 0]);
+        assert_eq!(
+            told(7, Freeze::None, cls, false),
+            ["train.reinit_layers: is 7: the model has 6 layers"]
+        );
+        assert_eq!(
+            told(0, Freeze::None, Pooling::Mean, true),
+            ["train.reinit_pooler: is true: with pooling \"mean\" there is no pooler"]
+        );
+    }
+}

@@ -225,3 +225,6 @@ fn require_gradients(model: BertClassifier, trains: impl Fn(&Parameter) -> bool)
     let trained: Vec<bool> = model.parameters().iter().map(trains).collect();
     model.map(&mut Mapper(trained.into_iter()))
 }
+
+#[cfg(test)]
+mod tests;

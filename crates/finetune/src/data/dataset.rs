@@ -19,6 +19,9 @@ use crate::durable;
 use crate::regular_file;
 use crate::source::{Source, unreadable};
 
+/// Classes without examples that are listed; the rest is counted.
+const LISTED_CLASSES: usize = 5;
+
 /// The data of one trial.
 pub(crate) struct Dataset {
     pub(crate) task: Task,
@@ -390,19 +393,9 @@ impl Splits {
             }
         }
         let Meaning { task, reason, names: labels, .. } = meaning;
-        for (class, count) in train.class_counts(labels.len()).into_iter().enumerate() {
-            // A label that no example has can still be answered: never.
-            if count == 0 && task == Task::Classes {
-                let message = format!(
-                    "class `{}` has no example among the {} of the training split",
-                    labels[class],
-                    train.len()
-                );
-                problems.push(
-                    Problem::new(&settings.train, message)
-                        .hint("raise `train_limit`, lower the fractions, or remove the class"),
-                );
-            }
+        // A label that no example has can still be answered: never.
+        if task == Task::Classes {
+            problems.extend(missing_classes(&train, &labels, &settings.train));
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -418,6 +411,37 @@ impl Splits {
             hashes,
         })
     }
+}
+
+/// Returns a problem for each class that no example of the training split has, up to a number.
+fn missing_classes(train: &Examples, labels: &[String], path: &str) -> Vec<Problem> {
+    let counts = train.class_counts(labels.len());
+    let missing: Vec<&String> = labels
+        .iter()
+        .zip(counts)
+        .filter(|(_, count)| *count == 0)
+        .map(|(label, _)| label)
+        .collect();
+    let examples = train.len();
+    let problem = |label: &&String| {
+        let message =
+            format!("class `{label}` has no example among the {examples} of the training split");
+        Problem::new(path, message)
+            .hint("raise `train_limit`, lower the fractions, or remove the class")
+    };
+    let mut problems: Vec<Problem> = missing.iter().take(LISTED_CLASSES).map(problem).collect();
+    if missing.len() > LISTED_CLASSES {
+        let message = format!(
+            "{} more of {} classes have no example there",
+            missing.len() - LISTED_CLASSES,
+            labels.len()
+        );
+        problems.push(
+            Problem::new(path, message)
+                .hint("if the labels are numbers, write task = \"regression\" in [data]"),
+        );
+    }
+    problems
 }
 
 fn share_problems(settings: &DataSettings) -> Vec<Problem> {
