@@ -24,6 +24,8 @@ mod failures;
 mod homes;
 /// Under which licences, and from where, all that is linked comes.
 mod licences;
+/// The page of all metrics.
+mod metrics_page;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.
 mod resume;
 /// `resume` as a plan: what it would do, and failed trials that are tried again.
@@ -34,6 +36,8 @@ mod smoke;
 mod strangers;
 /// The sweep files of this repository.
 mod sweep_files;
+/// Every task from its file to the ranking: classes, sentence pairs, several labels, numbers.
+mod tasks;
 /// Databases that an earlier converge wrote.
 mod upgrades;
 /// What a home can do without, what is wrong with it, and a database from its logs.

@@ -215,6 +215,7 @@ fn facts() -> Facts {
     let split = |examples| SplitFacts {
         examples,
         class_counts: vec![examples / 2, examples / 2],
+        targets: None,
         token_lengths: [3, 5, 9, 9],
         truncated_share: 0.0,
         unknown_token_share: 0.0,
@@ -222,6 +223,7 @@ fn facts() -> Facts {
     Facts {
         content_hashes: BTreeMap::from([("train".to_string(), "0".repeat(64))]),
         task: converge_core::task::Task::Classes,
+        task_reason: String::new(),
         labels: vec!["negative".into(), "positive".into()],
         train: split(40),
         validation: Some(split(10)),

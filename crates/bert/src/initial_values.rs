@@ -7,9 +7,32 @@
 //! divisions and square roots are used, because the logarithms of C libraries differ in their
 //! last bits.
 
+use burn::tensor::Tensor;
+
+use crate::classifier::BertClassifier;
 use crate::config::BertConfig;
 use crate::mapping::Initial;
 use crate::parameters::Parameter;
+
+impl BertClassifier {
+    /// Draws parameters anew: those for which `deviation` returns the standard deviation of their weights.
+    ///
+    /// They get the values that [`BertClassifier::new`] gives them for the same seed, scaled.
+    #[must_use]
+    pub fn with_fresh_weights(
+        self,
+        seed: u64,
+        deviation: impl Fn(&Parameter) -> Option<f64>,
+    ) -> Self {
+        let config = self.config().clone();
+        self.map_parameters(|parameter, values| {
+            let Some(deviation) = deviation(parameter) else { return values };
+            let config = BertConfig { initializer_range: deviation, ..config.clone() };
+            let fresh = initial_values(parameter, &config, seed);
+            Tensor::from_floats(fresh.as_slice(), &values.device())
+        })
+    }
+}
 
 /// Returns the initial values of a parameter, in the layout we compute with.
 ///

@@ -69,7 +69,7 @@ impl Precision {
 /// What a classification task adds to a model, or changes in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierOptions {
-    /// Classes of the task, at least two.
+    /// Outputs of the model: classes or labels of the task, or one number.
     pub labels: usize,
     /// How hidden states are summarised.
     pub pooling: Pooling,
@@ -106,8 +106,8 @@ impl ClassifierOptions {
     /// [`ConfigError::Invalid`] with every problem of both.
     pub fn apply_to(&self, config: &BertConfig) -> Result<BertConfig, ConfigError> {
         let mut problems = config.problems();
-        if self.labels < 2 {
-            problems.push(format!("a classifier needs at least 2 labels, not {}", self.labels));
+        if self.labels == 0 {
+            problems.push("a classifier needs at least 1 label".to_owned());
         }
         for (name, dropout) in [
             ("hidden dropout", self.hidden_dropout),
@@ -167,7 +167,7 @@ mod tests {
         let options = ClassifierOptions {
             attention_dropout: Some(f64::NAN),
             layers: Some(7),
-            ..ClassifierOptions::new(1)
+            ..ClassifierOptions::new(0)
         };
         let config = BertConfig::tiny(50);
         let Err(ConfigError::Invalid { problems }) = options.apply_to(&config) else {
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "a classifier needs at least 2 labels, not 1",
+                "a classifier needs at least 1 label",
                 "attention dropout (NaN) must be at least 0 and below 1",
                 "cannot keep 7 layers of a model that has 2: give 1 to 2",
             ]

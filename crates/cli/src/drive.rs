@@ -2,6 +2,7 @@
 
 use converge_core::budget::Allowance;
 use converge_core::facts::Facts;
+use converge_core::fit;
 use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, PlannedTrial, cases, trials};
 use converge_core::sampler::{Sample, sample};
@@ -58,15 +59,28 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Has model and data of a sweep checked by a worker.
+/// Has model and data of a sweep checked by a worker, checks that its configurations and its objective fit them, and
+/// decides about an objective that depends on the data.
 pub(crate) async fn prepare_sweep(
-    sweep: &Sweep,
+    sweep: &mut Sweep,
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
     let sample = sample(sweep);
     let cases = cases(sweep, &sample);
-    prepare_cases(sweep, sample, cases, home, interrupts).await
+    let prepared = prepare_cases(sweep, sample, cases, home, interrupts).await?;
+    let Prepared { sample, cases, facts, .. } = &prepared;
+    let of_configuration = sample.configurations.iter().zip(&cases.of_configuration);
+    let mut problems = fit::of_all(
+        of_configuration
+            .map(|(configuration, case)| (sweep.settings_of(configuration), &facts[*case])),
+    );
+    match fit::objective(sweep, facts) {
+        Ok(objective) => sweep.objective = objective,
+        Err(problem) => problems.push(problem),
+    }
+    sweep.objective_follows_task = false;
+    if problems.is_empty() { Ok(prepared) } else { Err(Report::problems(&problems)) }
 }
 
 /// Has cases checked by a worker, in a folder that is removed afterwards.
@@ -211,6 +225,9 @@ pub(crate) async fn session(
     let sweep = definition(&record)?;
     let plan = capacity::worker_plan(home, &sweep, prepared, record.open_trials.len() as u64);
     announce(&record, &sweep, &plan, &prepared.chosen.device);
+    for line in tasks(&prepared.facts) {
+        output::talk(&format!("task {line}\n"));
+    }
     if let Some(most) = capacity::too_much_memory(&sweep, prepared) {
         output::talk(&format!(
             "warning: there may not be enough memory: a worker needs up to {}; `converge plan` marks the \
@@ -332,6 +349,18 @@ fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str
         "sweep `{}`: {total} trials{done}; {workers} on {device} with {threads} each ({})\n",
         sweep.name, plan.reason
     ));
+}
+
+/// Says what is learned, and how that was found out: a line for each different one.
+pub(crate) fn tasks(facts: &[Facts]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for facts in facts.iter().filter(|facts| !facts.task_reason.is_empty()) {
+        let line = format!("{} ({})", facts.task.word(), facts.task_reason);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// Prints the ranking, and what is left to do.

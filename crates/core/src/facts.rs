@@ -15,7 +15,10 @@ pub struct Facts {
     // Facts from before there was a choice do not name it.
     #[serde(default)]
     pub task: Task,
-    /// Sorted label names; a class's index is its place here.
+    /// Why it is that.
+    #[serde(default)]
+    pub task_reason: String,
+    /// Sorted names of the classes or labels, whose index is their place here; the one column of a regression.
     pub labels: Vec<String>,
     /// The splits as they will be used, limits applied.
     pub train: SplitFacts,
@@ -36,14 +39,51 @@ pub struct Facts {
 pub struct SplitFacts {
     /// Examples in the split.
     pub examples: u64,
-    /// Examples by class, in the order of the labels.
+    /// Examples that have a class or label, in the order of the labels; none in a regression.
     pub class_counts: Vec<u64>,
+    /// The numbers to be answered, in a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetFacts>,
     /// Tokens before truncation, special tokens included: minimum, median, 99th percentile, maximum.
     pub token_lengths: [u64; 4],
     /// Share of examples longer than `max_length`.
     pub truncated_share: f64,
     /// Share of tokens that the tokenizer does not know.
     pub unknown_token_share: f64,
+}
+
+/// The numbers that a regression is to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TargetFacts {
+    /// Their mean.
+    pub mean: f64,
+    /// The root of the mean of their squared distance from it.
+    pub deviation: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl TargetFacts {
+    /// Returns the facts of some numbers; none of no number.
+    pub fn of(numbers: &[f64]) -> Option<Self> {
+        let count = numbers.len() as f64;
+        let mean = numbers.iter().sum::<f64>() / count;
+        let squares = numbers.iter().map(|number| (number - mean).powi(2));
+        let fold = |by: fn(f64, f64) -> f64| numbers.iter().copied().reduce(by);
+        Some(Self {
+            mean,
+            deviation: (squares.sum::<f64>() / count).sqrt(),
+            min: fold(f64::min)?,
+            max: fold(f64::max)?,
+        })
+    }
+
+    /// Returns the root of the mean squared error of always answering `answer`.
+    pub fn rmse_of(&self, answer: f64) -> f64 {
+        self.deviation.hypot(self.mean - answer)
+    }
 }
 
 impl SplitFacts {

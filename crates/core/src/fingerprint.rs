@@ -194,6 +194,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_came_later_does_not_count_while_it_has_its_default() {
+        let written = "[train]\nprecision = \"float32\"\nreinit_layers = 0\nreinit_pooler = false\n\
+                       layerwise_decay = 1\nsampling = \"shuffle\"";
+        assert_eq!(print(written), print(""));
+        for other in [
+            "head_init_std = 0.02",
+            "reinit_layers = 1",
+            "reinit_pooler = true",
+            "layerwise_decay = 0.9",
+            "head_learning_rate = 1e-3",
+            "sampling = \"balanced\"",
+        ] {
+            assert_ne!(print(&format!("[train]\n{other}")), print(""), "{other}");
+        }
+        // Of a sweep that was stored before any of them was there.
+        assert_eq!(print(""), "291730fa359067c95639d3c182309bc351e077e06d62a2ecf0a65ed1e1c952c6");
+    }
+
+    #[test]
     fn the_content_counts_and_not_its_path() {
         let sweep = sweep("");
         let with = |path: &str, hash: &str| {

@@ -32,6 +32,8 @@ pub enum Kind {
     ChoiceOrInteger(&'static [&'static str], i64),
     /// One of these words, or a list of positive numbers.
     ChoiceOrList(&'static [&'static str]),
+    /// `true` or `false`.
+    Boolean,
 }
 
 /// Bounds of a number.
@@ -43,6 +45,8 @@ pub enum Bounds {
     NonNegative,
     /// From zero to less than one.
     Share,
+    /// Greater than zero, at most one.
+    Factor,
 }
 
 const OPTIMIZERS: &[&str] = &["adamw", "adam", "sgd", "rmsprop", "adagrad"];
@@ -79,9 +83,15 @@ keys! {
     "train.gradient_accumulation" Kind::Integer(1), "micro-batches that make one step";
     "train.freeze" Kind::ChoiceOrInteger(&["none", "embeddings", "encoder"], 1), "what stays pretrained";
     "train.head_learning_rate_multiplier" Kind::Float(Bounds::Positive), "head's rate over learning_rate";
-    "train.class_weights" Kind::ChoiceOrList(&["none", "balanced"]), "weights of classes in the loss";
+    "train.class_weights" Kind::ChoiceOrList(&["none", "balanced", "sqrt"]), "weights of classes in the loss";
     "train.pooling" Kind::Choice(&["cls", "mean"]), "how a sequence becomes one vector";
     "train.precision" Kind::Choice(&["float32", "bfloat16", "float16"]), "of the encoder's matrix products";
+    "train.head_init_std" Kind::Float(Bounds::Positive), "deviation of the head's fresh weights";
+    "train.reinit_layers" Kind::Integer(0), "uppermost layers that start from fresh weights";
+    "train.reinit_pooler" Kind::Boolean, "the pooler starts from fresh weights";
+    "train.layerwise_decay" Kind::Float(Bounds::Factor), "a layer's rate over that of the layer above";
+    "train.head_learning_rate" Kind::Float(Bounds::Positive), "the head's own peak learning rate";
+    "train.sampling" Kind::Choice(&["shuffle", "stratified", "balanced"]), "order of an epoch's examples";
     "model.path" Kind::Path, "a Hugging Face directory, or hf:org/name";
     "model.preset" Kind::Choice(&["tiny"]), "a model with random weights, no download";
     "model.layers" Kind::Integer(1), "keeps the first so many encoder layers";
@@ -95,6 +105,8 @@ keys! {
     "data.test_fraction" Kind::Float(Bounds::Share), "share of train held out for the test";
     "data.train_limit" Kind::Integer(1), "most training examples";
     "data.validation_limit" Kind::Integer(1), "most validation examples";
+    "data.task" Kind::Choice(&["auto", "classes", "multi_label", "regression"]), "what the model learns to answer";
+    "data.label_separator" Kind::Text, "between the labels of a cell, in a multi-label task";
 }
 
 impl Key {
@@ -138,6 +150,7 @@ impl Key {
             {
                 Ok(value.clone())
             }
+            (Kind::Boolean, Value::Boolean(_)) => Ok(value.clone()),
             (Kind::Text | Kind::Path, Value::Text(text)) if !text.is_empty() => Ok(value.clone()),
             _ => expected(),
         }
@@ -154,8 +167,10 @@ impl Kind {
             Self::Float(Bounds::Positive) => "a number greater than 0".into(),
             Self::Float(Bounds::NonNegative) => "a number of 0 or more".into(),
             Self::Float(Bounds::Share) => "a number from 0 to less than 1".into(),
+            Self::Float(Bounds::Factor) => "a number greater than 0, at most 1".into(),
             Self::Integer(min) => format!("a whole number of {min} or more"),
             Self::Choice(words) => format!("one of {}", quoted(words)),
+            Self::Boolean => "true or false".into(),
             Self::Text => "a text".into(),
             Self::Path => "a path".into(),
             Self::ChoiceOrInteger(words, min) => {
@@ -175,6 +190,7 @@ impl Bounds {
                 Self::Positive => number > 0.0,
                 Self::NonNegative => number >= 0.0,
                 Self::Share => (0.0..1.0).contains(&number),
+                Self::Factor => number > 0.0 && number <= 1.0,
             }
     }
 }

@@ -8,6 +8,7 @@ pub mod extension;
 pub mod facts;
 pub mod failure;
 pub mod fingerprint;
+pub mod fit;
 pub mod ids;
 pub mod key;
 pub mod machine;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::task::Task;
+
 /// Everything that decides what one trial computes, but for its seeds.
 ///
 /// Made by [`crate::sweep_file`] from `[train]`, `[model]` and `[data]`, with the trial's configuration applied.
@@ -76,6 +78,45 @@ pub struct TrainSettings {
     // Left out where it is the default, so that fingerprints of sweeps from before it was there stay.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    // As `precision`, all of the following are left out where they have their default.
+    /// Standard deviation of the head's fresh weights, which are then drawn even where a file has a head; none: the
+    /// model's `initializer_range`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_init_std: Option<f64>,
+    /// So many of the uppermost encoder layers start from fresh random weights.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reinit_layers: u64,
+    /// The pooler starts from fresh random weights.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reinit_pooler: bool,
+    /// The learning rate of a layer is this times that of the layer above it; 1 turns it off.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub layerwise_decay: f64,
+    /// The head's own peak learning rate, instead of a multiple of `learning_rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_learning_rate: Option<f64>,
+    /// How the examples of an epoch are ordered.
+    #[serde(default, skip_serializing_if = "Sampling::is_default")]
+    pub sampling: Sampling,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_one(number: &f64) -> bool {
+    *number == 1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// `[model]`: exactly one of `path` and `preset`.
@@ -114,6 +155,13 @@ pub struct DataSettings {
     pub train_limit: Option<u64>,
     /// Most validation examples: drawn likewise.
     pub validation_limit: Option<u64>,
+    // Left out where they have their default, for the sake of fingerprints.
+    /// What the model learns to answer.
+    #[serde(default, skip_serializing_if = "TaskChoice::is_default")]
+    pub task: TaskChoice,
+    /// What stands between two labels of a cell, in a multi-label task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_separator: Option<String>,
 }
 
 /// The update rule of the training.
@@ -176,6 +224,8 @@ pub enum ClassWeights {
     None,
     /// Inverse to the class's share of the training split (scikit-learn's `balanced`).
     Balanced,
+    /// The square roots of those of `balanced`.
+    Sqrt,
     /// In the order of the sorted label names.
     Given(Vec<f64>),
 }
@@ -207,6 +257,56 @@ pub enum Precision {
 impl Precision {
     fn is_default(&self) -> bool {
         *self == Self::Float32
+    }
+}
+
+/// How the examples of an epoch are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// At random.
+    #[default]
+    Shuffle,
+    /// At random, with every stratum (a class, in a task of classes) in proportion in every batch.
+    Stratified,
+    /// At random, with all classes equally often: rare ones are repeated, frequent ones wait for a later epoch.
+    Balanced,
+}
+
+impl Sampling {
+    fn is_default(&self) -> bool {
+        *self == Self::Shuffle
+    }
+}
+
+/// `task`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskChoice {
+    /// What the labels of the training file look like.
+    #[default]
+    Auto,
+    /// One class of two or more.
+    Classes,
+    /// Any number of labels, each by itself.
+    MultiLabel,
+    /// A number.
+    Regression,
+}
+
+impl TaskChoice {
+    fn is_default(&self) -> bool {
+        *self == Self::Auto
+    }
+
+    /// Returns the task that is asked for; none: it depends on the data.
+    pub fn task(self) -> Option<Task> {
+        match self {
+            Self::Auto => None,
+            Self::Classes => Some(Task::Classes),
+            Self::MultiLabel => Some(Task::MultiLabel),
+            Self::Regression => Some(Task::Regression),
+        }
     }
 }
 
@@ -287,6 +387,7 @@ impl Serialize for ClassWeights {
         match self {
             Self::None => serializer.serialize_str("none"),
             Self::Balanced => serializer.serialize_str("balanced"),
+            Self::Sqrt => serializer.serialize_str("sqrt"),
             Self::Given(weights) => weights.serialize(serializer),
         }
     }
@@ -299,8 +400,9 @@ impl<'de> Deserialize<'de> for ClassWeights {
             WordOrNumbers::Word(word) => match word.as_str() {
                 "none" => Ok(Self::None),
                 "balanced" => Ok(Self::Balanced),
+                "sqrt" => Ok(Self::Sqrt),
                 _ => Err(serde::de::Error::custom(format!(
-                    "expected \"none\", \"balanced\" or a list of weights, found \"{word}\""
+                    "expected \"none\", \"balanced\", \"sqrt\" or a list of weights, found \"{word}\""
                 ))),
             },
         }
@@ -334,6 +436,8 @@ impl DataSettings {
             test_fraction: 0.0,
             train_limit: None,
             validation_limit: None,
+            task: TaskChoice::Auto,
+            label_separator: None,
         }
     }
 }
@@ -372,6 +476,20 @@ impl TrainSettings {
             class_weights: ClassWeights::None,
             pooling: Pooling::Cls,
             precision: Precision::Float32,
+            head_init_std: None,
+            reinit_layers: 0,
+            reinit_pooler: false,
+            layerwise_decay: 1.0,
+            head_learning_rate: None,
+            sampling: Sampling::Shuffle,
+        }
+    }
+
+    /// Returns what the head's learning rate is, over that of the rest.
+    pub fn head_multiplier(&self) -> f64 {
+        match self.head_learning_rate {
+            Some(own) => own / self.learning_rate,
+            None => self.head_learning_rate_multiplier,
         }
     }
 

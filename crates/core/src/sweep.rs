@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::key::Key;
+use crate::metric::default_of;
 use crate::objective::Objective;
 use crate::script::Script;
 use crate::search_space::{Configuration, Parameter};
 use crate::seed::Seed;
 use crate::settings::Settings;
+use crate::task::Task;
 use crate::trial::Retries;
 use crate::value::Value;
 
@@ -28,6 +30,10 @@ pub struct Sweep {
     pub replicates: u64,
     /// What trials are ranked by.
     pub objective: Objective,
+    /// The file names no metric, and the data say which task it is: see [`fit::objective`](crate::fit::objective).
+    // Decided before anything is stored.
+    #[serde(skip)]
+    pub objective_follows_task: bool,
     /// The axes, in the order of the file.
     pub parameters: Vec<Parameter>,
     /// The settings that all trials share.
@@ -141,6 +147,16 @@ impl Sweep {
         serde_json::from_value(document).expect("values are checked against their keys")
     }
 
+    /// Takes over the objective of a stored sweep, where the file names none and it may be what the file meant then.
+    pub fn follow_objective(&mut self, stored: &Objective) {
+        let Objective { goal, at, .. } = self.objective;
+        let is_default = Task::ALL.into_iter().any(|task| default_of(task) == stored.metric);
+        if self.objective_follows_task && is_default && (stored.goal, stored.at) == (goal, at) {
+            self.objective = stored.clone();
+            self.objective_follows_task = false;
+        }
+    }
+
     /// Returns the value of a fixed setting, by the name that users write.
     pub fn fixed(&self, name: &str) -> Option<Value> {
         fixed(&self.settings, name)
@@ -162,5 +178,23 @@ impl Sweep {
 pub(crate) fn fixed(settings: &Settings, name: &str) -> Option<Value> {
     let (section, field) = Key::find(name)?.section();
     let document = serde_json::to_value(settings).expect("settings are plain data");
-    serde_json::from_value(document[section][field].clone()).ok()
+    let value = match &document[section][field] {
+        // What has its default may be left out.
+        serde_json::Value::Null => left_out(name)?,
+        value => value.clone(),
+    };
+    serde_json::from_value(value).ok()
+}
+
+/// Returns the default of a key that is left out of the settings where it has that.
+fn left_out(name: &str) -> Option<serde_json::Value> {
+    Some(match Key::find(name)?.name {
+        "train.precision" => "float32".into(),
+        "train.reinit_layers" => 0.into(),
+        "train.reinit_pooler" => false.into(),
+        "train.layerwise_decay" => 1.0.into(),
+        "train.sampling" => "shuffle".into(),
+        "data.task" => "auto".into(),
+        _ => return None,
+    })
 }

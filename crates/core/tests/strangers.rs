@@ -107,6 +107,7 @@ fn facts() -> Facts {
     let split = SplitFacts {
         examples: 45,
         class_counts: vec![20, 25],
+        targets: None,
         token_lengths: [3, 8, 20, 31],
         truncated_share: 0.0,
         unknown_token_share: 0.0,
@@ -114,6 +115,7 @@ fn facts() -> Facts {
     Facts {
         content_hashes: BTreeMap::from([("train".into(), "0".repeat(64))]),
         task: converge_core::task::Task::Classes,
+        task_reason: String::new(),
         labels: vec!["a".into(), "b".into()],
         train: split.clone(),
         validation: Some(split),

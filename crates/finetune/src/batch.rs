@@ -1,55 +1,12 @@
-//! Batches: which examples a step sees, and their tokens as tensors.
+//! Batches: the examples of a step, their tokens as tensors.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use converge_bert::BertInput;
 use converge_core::micro_batches::MicroBatches;
-use converge_core::seed::Seed;
-use converge_core::settings::TrainSettings;
-use converge_core::steps;
 
 use crate::data::dataset::Examples;
+use crate::data::labels::Target;
 use crate::data::tokens::TextEncoder;
-use crate::permutation::permutation;
-
-/// The order of the training examples: a function of seed and step.
-pub(crate) struct Order {
-    seed: Seed,
-    examples: usize,
-    batch_size: usize,
-    steps_per_epoch: u64,
-    /// The permutation used last, with its epoch.
-    epoch: Option<(u64, Vec<usize>)>,
-}
-
-impl Order {
-    pub(crate) fn new(seed: Seed, examples: usize, train: &TrainSettings) -> Self {
-        Self {
-            seed,
-            examples,
-            batch_size: usize::try_from(train.batch_size).unwrap_or(usize::MAX).max(1),
-            steps_per_epoch: steps::steps_per_epoch(examples as u64, train).max(1),
-            epoch: None,
-        }
-    }
-
-    /// Returns the positions of the examples of `step`, counted from 1.
-    ///
-    /// The last step of an epoch may have fewer than the others.
-    pub(crate) fn of_step(&mut self, step: u64) -> &[usize] {
-        let epoch = (step - 1) / self.steps_per_epoch;
-        let place = ((step - 1) % self.steps_per_epoch) as usize;
-        let (seed, examples) = (self.seed, self.examples);
-        let known = self.epoch.take().filter(|(known, _)| *known == epoch);
-        let (_, order) =
-            self.epoch
-                .insert(known.unwrap_or_else(|| {
-                    (epoch, permutation(seed.stream("epoch", epoch), examples))
-                }));
-        let start = place.saturating_mul(self.batch_size).min(examples);
-        let end = start.saturating_add(self.batch_size).min(examples);
-        &order[start..end]
-    }
-}
 
 /// Divides the examples of a step into its micro-batches.
 ///
@@ -70,7 +27,7 @@ pub(crate) fn micro_batches(
 
 /// Examples on their way into the model.
 pub(crate) struct Batch {
-    pub(crate) targets: Vec<usize>,
+    pub(crate) targets: Vec<Target>,
     /// Without padding.
     pub(crate) tokens: u64,
     token_ids: Vec<i64>,
@@ -103,7 +60,7 @@ impl Batch {
         }
         let length = sequences.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
         let mut batch = Self {
-            targets: positions.iter().map(|position| examples.class(*position)).collect(),
+            targets: positions.iter().map(|position| examples.target(*position).clone()).collect(),
             tokens: 0,
             token_ids: Vec::with_capacity(sequences.len() * length),
             token_types: Vec::with_capacity(sequences.len() * length),

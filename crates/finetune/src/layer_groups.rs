@@ -23,6 +23,21 @@ pub(crate) fn of(parameter: &Parameter, layers: usize) -> usize {
     }
 }
 
+/// Returns how far below the head a parameter of a model with so many layers lies: 0 for the head and the pooler, 1 for
+/// the uppermost layer, one more than there are layers for the embeddings.
+///
+/// # Source
+/// As the code of Zhang et al. 2021 counts for its layer-wise learning rates: `get_optimizer_grouped_parameters` of
+/// asappresearch/revisit-bert-finetuning, `run_glue.py`.
+pub(crate) fn depth(parameter: &Parameter, layers: usize) -> i32 {
+    let depth = match parameter.group {
+        LayerGroup::Embeddings => layers + 1,
+        LayerGroup::Layer(layer) => layers.saturating_sub(layer),
+        LayerGroup::Pooler | LayerGroup::Head => 0,
+    };
+    i32::try_from(depth).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use converge_bert::{BertClassifier, BertConfig, ClassifierOptions};

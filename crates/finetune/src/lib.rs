@@ -4,7 +4,7 @@
 //! Only numbers and strings cross this border: no type of Burn is part of it.
 //!
 //! Reading order: `train` is the loop, `start` what comes before it; `data` makes token numbers of
-//! files, `batch`, `loss`, `gradients`, `optimizer` and `schedule` make a step, `evaluation` and
+//! files, `order`, `batch`, `loss`, `gradients`, `optimizer` and `schedule` make a step, `evaluation` and
 //! `travel` say where it led, `checkpoint` and `best` keep it.
 //!
 //! # Exactness
@@ -26,6 +26,7 @@ mod layer_groups;
 mod loss;
 mod loss_scale;
 mod optimizer;
+mod order;
 mod permutation;
 mod prepare;
 mod regular_file;

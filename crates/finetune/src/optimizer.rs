@@ -1,7 +1,8 @@
 //! Update rules: weights, gradient and state in, weights and state out.
 //!
 //! State is kept by parameter and named after it, so that a checkpoint can be checked for
-//! completeness. Weight decay spares biases and `LayerNorm`; the head has its own learning rate.
+//! completeness. Weight decay spares biases and `LayerNorm`; the head has its own learning rate, and
+//! with layer-wise decay every layer has.
 //! On a processor weights and state are updated in place, in one pass over memory; elsewhere by the
 //! device's own operations.
 
@@ -28,6 +29,7 @@ pub(crate) struct Optimizer {
     rule: Rule,
     weight_decay: f64,
     head_multiplier: f64,
+    layerwise_decay: f64,
     states: States,
 }
 
@@ -89,7 +91,8 @@ impl Optimizer {
         Self {
             rule,
             weight_decay: train.weight_decay,
-            head_multiplier: train.head_learning_rate_multiplier,
+            head_multiplier: train.head_multiplier(),
+            layerwise_decay: train.layerwise_decay,
             states,
         }
     }
@@ -102,10 +105,13 @@ impl Optimizer {
         update: Update,
     ) -> BertClassifier {
         let layers = model.config().num_hidden_layers;
-        let Self { rule, weight_decay, head_multiplier, states } = self;
+        let Self { rule, weight_decay, head_multiplier, layerwise_decay, states } = self;
         let step = |parameter: &Parameter| {
-            let is_head = layer_groups::of(parameter, layers) == layer_groups::HEAD;
-            let multiplier = if is_head { *head_multiplier } else { 1.0 };
+            let multiplier = match layer_groups::depth(parameter, layers) {
+                0 => *head_multiplier,
+                // A product in order: what `powi` rounds to is not promised.
+                depth => (0..depth).fold(1.0, |rate, _| rate * *layerwise_decay),
+            };
             let decay = if parameter.decays { *weight_decay } else { 0.0 };
             let learning_rate = update.learning_rate * multiplier;
             rule.step(Update { learning_rate, ..update }, decay)

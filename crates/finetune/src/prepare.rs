@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use converge_bert::{BertClassifier, ClassifierOptions};
 use converge_core::facts::{Facts, ModelFacts};
+use converge_core::fit::{self, Ground};
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
-use converge_core::settings::{ClassWeights, Freeze, Pooling, Precision, Settings};
+use converge_core::settings::{Pooling, Precision, Settings};
 
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::device;
@@ -118,7 +119,8 @@ impl Preparation {
                     max_length: dataset.max_length as u64,
                     duplicates_between_splits: dataset.duplicates_between_splits(),
                     model: model.clone(),
-                    task: converge_core::task::Task::Classes,
+                    task: dataset.task,
+                    task_reason: dataset.task_reason,
                     labels: dataset.labels,
                 })
             }
@@ -176,29 +178,14 @@ pub(crate) fn settings_problems(
             ),
         );
     }
-    let classes = dataset.labels.len();
-    if let ClassWeights::Given(weights) = &settings.train.class_weights {
-        if weights.len() != classes {
-            let message = format!("has {} weights, the data has {classes} classes", weights.len());
-            let hint = format!("in the order {}", dataset.labels.join(", "));
-            problems.push(Problem::new("train.class_weights", message).hint(hint));
-        }
-        if weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) {
-            problems.push(Problem::new("train.class_weights", "must be positive numbers"));
-        }
-    }
+    let layers = settings.model.layers.unwrap_or(source.config.num_hidden_layers as u64);
+    let ground = Ground { task: dataset.task, labels: &dataset.labels, layers };
+    problems.extend(fit::problems(&settings.train, ground));
     let token_types = source.config.type_vocab_size;
     let largest = source.encoder.largest_token_type(dataset.train.file.has_pairs);
     if largest as usize >= token_types {
         let message = format!("has {token_types} token types, the sequences need {}", largest + 1);
         problems.push(Problem::new("model", message).hint("leave out `text_pair`"));
-    }
-    let layers = settings.model.layers.unwrap_or(source.config.num_hidden_layers as u64);
-    if let Freeze::Layers(frozen) = settings.train.freeze
-        && frozen > layers
-    {
-        let message = format!("is {frozen}: the model has {layers} layers");
-        problems.push(Problem::new("train.freeze", message));
     }
     if settings.train.batch_size == 0 {
         problems.push(Problem::new("train.batch_size", "is 0: expected at least 1"));

@@ -9,11 +9,12 @@ use converge_bert::{BertClassifier, LayerGroup, Parameter};
 use converge_core::failure::FailureClass;
 use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
-use converge_core::settings::{Freeze, Precision, Settings};
+use converge_core::seed::Seed;
+use converge_core::settings::{Freeze, Precision, Settings, TrainSettings};
 use converge_core::steps;
+use converge_core::task::Task;
 use serde_json::json;
 
-use crate::batch::Order;
 use crate::best::BestDirectory;
 use crate::checkpoint::{self, Progress};
 use crate::data::dataset::{self, Dataset, Loader};
@@ -24,6 +25,7 @@ use crate::job::{FineTuneError, Job};
 use crate::loss::Loss;
 use crate::loss_scale::LossScale;
 use crate::optimizer::Optimizer;
+use crate::order::Order;
 use crate::prepare::{classifier_options, settings_problems};
 use crate::schedule::LearningRate;
 use crate::source::Source;
@@ -59,13 +61,14 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
     let model = source
         .load(&options, job.seeds.head, &autodiff)
         .map_err(|problems| FineTuneError::problems(FailureClass::Data, &problems))?;
+    let model = with_fresh_weights(model, train, job.seeds.head);
     let trains = |parameter: &Parameter| !is_frozen(parameter, train.freeze);
     let mut model = require_gradients(model, trains);
     let travel = Travel::new(&model, trains);
     let mut optimizer = Optimizer::new(train, &model, trains, &device);
 
     let hashes = content_hashes(&source, &dataset);
-    let fingerprint = fingerprint(job, &hashes);
+    let fingerprint = fingerprint(job, &hashes, dataset.task);
     let Source { encoder, tokenizer_json, .. } = source;
     let best = BestDirectory::new(
         &job.attempt_directory,
@@ -89,18 +92,17 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
     let examples = dataset.train.len();
     let total_steps = steps::total_steps(examples as u64, train);
     let class_counts = dataset.train.class_counts(dataset.labels.len());
-    let classes: Vec<u32> =
-        (0..examples).map(|position| dataset.train.class(position) as u32).collect();
+    let strata = dataset.train.all_strata();
     let subset_seed = job.seeds.split.stream("train_subset", 0);
-    let subset = split::limit((0..examples).collect(), &classes, Some(TRAIN_SUBSET), subset_seed);
+    let subset = split::limit((0..examples).collect(), &strata, Some(TRAIN_SUBSET), subset_seed);
     Ok(Training {
         model: Some(model),
         optimizer,
         progress,
         total_steps,
         rate: LearningRate::new(train, total_steps),
-        loss: Loss::new(train, &class_counts),
-        order: Order::new(job.seeds.order, examples, train),
+        loss: Loss::new(train, dataset.task, &class_counts),
+        order: Order::new(job.seeds.order, &strata, train),
         dropout_seed: job.seeds.dropout,
         micro_batches: MicroBatches::of(train, job.accumulation_factor),
         settings: train.clone(),
@@ -156,9 +158,9 @@ fn content_hashes(source: &Source, dataset: &Dataset) -> BTreeMap<String, String
 
 /// Returns a hash of everything that decides what the training computes. Where files lie is no part of it, and neither
 /// is the accumulation factor: after running out of memory a trial goes on from the checkpoint that it has.
-fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
+fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>, task: Task) -> String {
     let Settings { train, model, data } = &job.settings;
-    let identity = json!({
+    let mut identity = json!({
         "train": train,
         "model": { "preset": model.preset, "layers": model.layers },
         "data": {
@@ -171,7 +173,28 @@ fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
         "seeds": job.seeds,
         "objective": job.objective,
     });
+    // Not there for classes, so that checkpoints from before there was a choice are still good.
+    if task != Task::Classes {
+        identity["task"] = json!([task, data.label_separator]);
+    }
     durable::sha256(identity.to_string().as_bytes())
+}
+
+/// Draws anew what the settings ask for. A parameter's values are a function of the head's seed and its name: the same
+/// whatever else is drawn, and proportional to the deviation.
+///
+/// # Source
+/// Zhang et al. 2021, *Revisiting few-sample BERT fine-tuning*, <https://arxiv.org/abs/2006.05987>, section 4: the
+/// uppermost layers, and the pooler, as before pretraining.
+fn with_fresh_weights(model: BertClassifier, train: &TrainSettings, seed: Seed) -> BertClassifier {
+    let config = model.config();
+    let (layers, usual) = (config.num_hidden_layers as u64, config.initializer_range);
+    model.with_fresh_weights(seed.0, |parameter| match parameter.group {
+        LayerGroup::Embeddings => None,
+        LayerGroup::Layer(layer) => (layer as u64 + train.reinit_layers >= layers).then_some(usual),
+        LayerGroup::Pooler => train.reinit_pooler.then_some(usual),
+        LayerGroup::Head => train.head_init_std,
+    })
 }
 
 fn is_frozen(parameter: &Parameter, freeze: Freeze) -> bool {
@@ -202,3 +225,6 @@ fn require_gradients(model: BertClassifier, trains: impl Fn(&Parameter) -> bool)
     let trained: Vec<bool> = model.parameters().iter().map(trains).collect();
     model.map(&mut Mapper(trained.into_iter()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use converge_core::settings::TrainSettings;
 use converge_core::steps;
 use converge_faults::point;
 
-use crate::batch::{Batch, Order, micro_batches};
+use crate::batch::{Batch, micro_batches};
 use crate::best::BestDirectory;
 use crate::checkpoint::{self, Best, Progress};
 use crate::data::dataset::{Dataset, Examples};
@@ -28,6 +28,7 @@ use crate::job::{Control, Ending, FineTuneError, Job, Observer};
 use crate::loss::Loss;
 use crate::loss_scale::LossScale;
 use crate::optimizer::{Optimizer, Update};
+use crate::order::Order;
 use crate::schedule::LearningRate;
 use crate::start;
 use crate::travel::Travel;
@@ -135,9 +136,8 @@ impl Training {
         let positions = self.order.of_step(step);
         let examples = &self.dataset.train;
 
-        let targets: Vec<usize> =
-            positions.iter().map(|position| examples.class(*position)).collect();
-        let divisor = self.loss.divisor(&targets);
+        let targets = positions.iter().map(|position| examples.target(*position));
+        let divisor = self.loss.divisor(targets);
         let batches: Vec<Batch> = micro_batches(positions, examples, self.micro_batches)
             .iter()
             .map(|part| Batch::new(examples, part, &self.encoder, self.dataset.max_length, padding))
@@ -281,7 +281,7 @@ impl Training {
             let control = &mut || observer.control();
             let evaluation =
                 evaluate(&model, examples, sequences, labels.len(), &self.device, control)?;
-            metrics.extend(evaluation.metrics(split, labels));
+            metrics.extend(evaluation.metrics(split, self.dataset.task, labels));
         }
         let travelled = self.travel.distances(&model);
         let named = LAYER_GROUPS.iter().zip(travelled);

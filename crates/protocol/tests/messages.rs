@@ -10,8 +10,8 @@ use converge_core::problem::Problem;
 use converge_core::script::{Script, ScriptEnd};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{
-    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Precision, Preset, Settings,
-    TrainSettings,
+    ClassWeights, DataSettings, Freeze, MaxLength, ModelSettings, Precision, Preset, Sampling,
+    Settings, TaskChoice, TrainSettings,
 };
 use converge_core::trial::AttemptEnding;
 use converge_protocol::frame::{Hold, Reader, encode};
@@ -28,6 +28,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     let weights = prop_oneof![
         Just(ClassWeights::None),
         Just(ClassWeights::Balanced),
+        Just(ClassWeights::Sqrt),
         prop::collection::vec(0.0..10.0, 1..4).prop_map(ClassWeights::Given)
     ];
     (finite, any::<u64>(), any::<Option<u64>>(), freeze, weights, any::<String>()).prop_map(
@@ -46,6 +47,11 @@ fn settings() -> impl Strategy<Value = Settings> {
                 } else {
                     Precision::BFloat16
                 },
+                head_init_std: max_steps.map(|steps| steps as f64 / 7.0),
+                reinit_layers: batch_size % 3,
+                reinit_pooler: batch_size % 2 == 0,
+                layerwise_decay: 1.0 / (1.0 + (batch_size % 5) as f64),
+                sampling: if batch_size % 3 == 0 { Sampling::Shuffle } else { Sampling::Balanced },
                 ..TrainSettings::defaults()
             },
             model: ModelSettings { path: None, preset: Some(Preset::Tiny), layers: max_steps },
@@ -53,6 +59,8 @@ fn settings() -> impl Strategy<Value = Settings> {
                 validation: Some("none".into()),
                 label: path.clone(),
                 train_limit: max_steps,
+                task: if batch_size % 2 == 0 { TaskChoice::Auto } else { TaskChoice::MultiLabel },
+                label_separator: max_steps.map(|steps| steps.to_string()),
                 ..DataSettings::defaults(path)
             },
         },
@@ -77,10 +85,12 @@ fn facts() -> impl Strategy<Value = Facts> {
         |(examples, share, token_lengths, labels)| Facts {
             content_hashes: BTreeMap::from([("train".to_owned(), "ab".to_owned())]),
             task: converge_core::task::Task::Classes,
+            task_reason: String::new(),
             labels,
             train: SplitFacts {
                 examples,
                 class_counts: token_lengths.to_vec(),
+                targets: None,
                 token_lengths,
                 truncated_share: share,
                 unknown_token_share: share,

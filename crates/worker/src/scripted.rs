@@ -11,13 +11,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use converge_core::facts::{Facts, ModelFacts, SplitFacts};
+use converge_core::facts::{Facts, ModelFacts, SplitFacts, TargetFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::metric;
 use converge_core::objective::{At, Objective};
 use converge_core::script::{Script, ScriptEnd};
 use converge_core::seed::Seed;
 use converge_core::settings::{MaxLength, Settings};
+use converge_core::task::Task;
 use converge_finetune::{BestWeights, Control, Ending, Observer};
 
 use crate::work::file_failure;
@@ -241,9 +242,17 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
     if let Some(path) = settings.data.validation.as_ref().filter(|_| has_validation) {
         content_hashes.insert("validation".to_owned(), hash_of_name(path));
     }
+    // Nobody looks at the labels: what they are has to be said.
+    let task = settings.data.task.task().unwrap_or_default();
+    let targets = TargetFacts { mean: 0.0, deviation: 1.0, min: -2.0, max: 2.0 };
+    let is_regression = task == Task::Regression;
     let split = |examples: u64| SplitFacts {
         examples,
-        class_counts: vec![examples - examples / 2, examples / 2],
+        class_counts: match is_regression {
+            true => Vec::new(),
+            false => vec![examples - examples / 2, examples / 2],
+        },
+        targets: is_regression.then_some(targets),
         token_lengths: [4, 16, 30, 32],
         truncated_share: 0.0,
         unknown_token_share: 0.01,
@@ -251,8 +260,12 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
     let limited = |examples: u64, limit: Option<u64>| limit.unwrap_or(examples).min(examples);
     Facts {
         content_hashes,
-        task: converge_core::task::Task::Classes,
-        labels: vec!["negative".to_owned(), "positive".to_owned()],
+        task,
+        task_reason: String::new(),
+        labels: match is_regression {
+            true => vec![settings.data.label.clone()],
+            false => vec!["negative".to_owned(), "positive".to_owned()],
+        },
         train: split(limited(100, settings.data.train_limit)),
         validation: has_validation.then(|| split(limited(50, settings.data.validation_limit))),
         test: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use converge_core::metric;
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::ranking::{Ranked, Scored, rank};
+use converge_core::task::Task;
 use converge_dashboard::terminal::number::of_metric;
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
@@ -155,7 +156,7 @@ pub(crate) fn text(
         let all = ranked.len() as u64 + more;
         text += &format!("... and {more} more: `converge best --top {all}`\n");
     }
-    text += &majority_line(reader, summary, &objective)?;
+    text += &constant_line(reader, summary, &objective)?;
     if trials.ended() < trials.total() {
         text += &format!("{} of {} trials are done\n", trials.ended(), trials.total());
     }
@@ -165,24 +166,35 @@ pub(crate) fn text(
     Ok(text)
 }
 
-/// What always answering the largest class would give: the least that a result has to beat.
-fn majority_line(
+/// What a model would get that always says the same: the least that a result has to beat.
+fn constant_line(
     reader: &Reader,
     summary: &SweepSummary,
     objective: &Objective,
 ) -> Result<String, Report> {
-    if objective.metric != "validation/accuracy" {
-        return Ok(String::new());
-    }
+    let metric = objective.metric.as_str();
     let facts = reader.facts(summary.id)?;
-    let validation = facts.first().and_then(|facts| facts.validation.as_ref());
-    Ok(validation.map_or(String::new(), |validation| {
-        format!(
-            "always answering the largest class: {} ({} validation examples)\n",
-            of_metric("validation/accuracy", validation.majority_share()),
-            validation.examples
-        )
-    }))
+    let Some((facts, validation)) =
+        facts.first().and_then(|facts| Some((facts, facts.validation.as_ref()?)))
+    else {
+        return Ok(String::new());
+    };
+    let (what, value) = match (facts.task, metric) {
+        (Task::Classes, "validation/accuracy") => {
+            ("always answering the largest class", validation.majority_share())
+        }
+        (Task::Regression, "validation/rmse" | "validation/loss") => {
+            let Some((trained, targets)) = facts.train.targets.zip(validation.targets) else {
+                return Ok(String::new());
+            };
+            let rmse = targets.rmse_of(trained.mean);
+            let value = if metric == "validation/loss" { rmse * rmse } else { rmse };
+            ("always answering the mean of the training split", value)
+        }
+        _ => return Ok(String::new()),
+    };
+    let (value, examples) = (of_metric(metric, value), validation.examples);
+    Ok(format!("{what}: {value} ({examples} validation examples)\n"))
 }
 
 /// Returns the parameters, sorted.

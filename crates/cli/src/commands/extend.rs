@@ -97,18 +97,20 @@ fn plan(
     record: &SweepRecord,
     source: &SweepSource,
 ) -> Result<Plan, Report> {
-    let (old, new) = (definition(record)?, &source.sweep);
-    let differences = changes(&old, new);
+    let (old, mut new) = (definition(record)?, source.sweep.clone());
+    new.follow_objective(&old.objective);
+    let differences = changes(&old, &new);
     let mut text = difference_text(record, &differences);
     let stored = reader.trials(record.id)?;
     let distinct: BTreeMap<&str, &Configuration> =
         stored.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
     let configurations: Vec<&Configuration> = distinct.into_values().collect();
-    refuse(&text, source, &objections(&old, new, &configurations))?;
+    refuse(&text, source, &objections(&old, &new, &configurations))?;
     let prepared = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        drive::prepare_sweep(new, home, &mut interrupts).await
+        drive::prepare_sweep(&mut new, home, &mut interrupts).await
     })?;
+    let new = &new;
     let known = known_cases(reader, record, &stored, &old)?;
     let places = match_cases(&old, new, &known, &prepared.cases.settings, &prepared.facts)
         .or_else(|problems| refuse(&text, source, &problems).map(|()| Vec::new()))?;

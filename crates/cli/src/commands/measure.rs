@@ -38,7 +38,7 @@ pub(crate) fn run(
     let measured: Result<(Situation, Measured), Report> = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
         simplify(&mut source.sweep);
-        let prepared = drive::prepare_sweep(&source.sweep, &aside, &mut interrupts).await?;
+        let prepared = drive::prepare_sweep(&mut source.sweep, &aside, &mut interrupts).await?;
         let measured = measure(&aside, &mut source, &prepared, &mut interrupts).await?;
         Ok((Situation::of(&prepared), measured))
     });

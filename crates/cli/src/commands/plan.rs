@@ -2,8 +2,10 @@
 
 use converge_core::facts::{Facts, SplitFacts};
 use converge_core::materialise::{PlannedTrial, trials};
+use converge_core::objective::{At, Goal, Objective};
 use converge_core::sweep::Sweep;
-use converge_dashboard::terminal::number::{bytes, count, share};
+use converge_core::task::Task;
+use converge_dashboard::terminal::number::{bytes, count, general, share};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
@@ -22,12 +24,12 @@ const SHOWN: usize = 12;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Report> {
-    let source = sweep_source::read(&arguments.file, &arguments.overrides, None)?;
-    let sweep = &source.sweep;
+    let mut source = sweep_source::read(&arguments.file, &arguments.overrides, None)?;
     let prepared = drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        drive::prepare_sweep(sweep, home, &mut interrupts).await
+        drive::prepare_sweep(&mut source.sweep, home, &mut interrupts).await
     })?;
+    let sweep = &source.sweep;
     let (planned, same) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
     let skipped = prepared.sample.skipped + same;
     let spent = spent(sweep, home)?;
@@ -113,6 +115,16 @@ fn text(
             capacity::LESS_MEMORY
         );
     }
+    let Objective { metric, goal, at } = &sweep.objective;
+    let goal = match goal {
+        Goal::Maximize => "largest",
+        Goal::Minimize => "smallest",
+    };
+    let at = match at {
+        At::Best => "best",
+        At::Last => "last",
+    };
+    text += &format!("\nranked by the {goal} {metric}, at the {at} evaluation of each trial\n");
     text += "\nsettings of all trials\n";
     text += &output::settings(&sweep.settings, |key| {
         let varied = sweep.parameters.iter().any(|parameter| parameter.name == key.short_name());
@@ -123,23 +135,20 @@ fn text(
 
 fn facts_text(facts: &Facts) -> String {
     let split = |name: &str, split: &SplitFacts| {
-        let classes: Vec<String> = facts
-            .labels
-            .iter()
-            .zip(&split.class_counts)
-            .map(|(label, count)| format!("{label} {count}"))
-            .collect();
         let [_, median, percentile, longest] = split.token_lengths;
         format!(
-            "{name:<12}{} examples ({}), majority {}; tokens: median {median}, 99 % {percentile}, longest {longest}; truncated {}; unknown tokens {}\n",
+            "{name:<12}{} examples ({}; tokens: median {median}, 99 % {percentile}, longest {longest}; truncated {}; unknown tokens {}\n",
             split.examples,
-            classes.join(", "),
-            share(split.majority_share()),
+            answers_text(facts, split),
             share(split.truncated_share),
             share(split.unknown_token_share),
         )
     };
-    let mut text = split("train", &facts.train);
+    let mut text = match facts.task_reason.as_str() {
+        "" => String::new(),
+        reason => format!("task        {} ({reason})\n", facts.task.word()),
+    };
+    text += &split("train", &facts.train);
     text += &facts
         .validation
         .as_ref()
@@ -159,6 +168,31 @@ fn facts_text(facts: &Facts) -> String {
         );
     }
     text
+}
+
+/// Returns what is to be answered in a split, and what a model has to beat that always says the same.
+fn answers_text(facts: &Facts, split: &SplitFacts) -> String {
+    let counts: Vec<String> = facts
+        .labels
+        .iter()
+        .zip(&split.class_counts)
+        .map(|(label, count)| format!("{label} {count}"))
+        .collect();
+    let more = counts.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let counts = format!("{}{rest}", counts[..counts.len() - more].join(", "));
+    match (facts.task, split.targets) {
+        (Task::Regression, Some(targets)) => format!(
+            "{} from {} to {}, mean {}, standard deviation {})",
+            facts.labels.join(""),
+            general(targets.min),
+            general(targets.max),
+            general(targets.mean),
+            general(targets.deviation),
+        ),
+        (Task::Classes, _) => format!("{counts}), majority {}", share(split.majority_share())),
+        _ => format!("{counts})"),
+    }
 }
 
 /// Checkpoints hold weights, two moments and the best weights; finished trials keep weights only.

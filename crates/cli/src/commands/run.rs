@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     let mut store = drive::open(home)?;
     let stored = find(&store, &source.sweep)?;
     if let Some(record) = &stored {
+        source.sweep.follow_objective(&definition(record)?.objective);
         same_sweep(record, &source)?;
         if record.open_trials.is_empty() {
             return drive::already_finished(home, &mut store, record);
@@ -41,9 +42,9 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     }
     drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        let sweep = &source.sweep;
         let prepared = match stored {
             Some(record) => {
+                let sweep = &source.sweep;
                 let reader = store.read();
                 let prepared =
                     stored::prepare(&record, reader, sweep, home, &mut interrupts).await?;
@@ -51,6 +52,7 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
                 prepared
             }
             None => {
+                let sweep = &mut source.sweep;
                 let prepared = drive::prepare_sweep(sweep, home, &mut interrupts).await?;
                 drive::create(&mut store, &source, &prepared)?;
                 prepared

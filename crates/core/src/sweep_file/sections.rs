@@ -7,6 +7,7 @@ use super::parameters;
 use super::table::Table;
 use crate::budget::Budget;
 use crate::failure::FailureClass;
+use crate::fit::BOTH_HEAD_RATES;
 use crate::key::{KEYS, Key, nearest};
 use crate::metric;
 use crate::objective::{At, Goal, Objective};
@@ -15,6 +16,7 @@ use crate::script::Script;
 use crate::seed::Seed;
 use crate::settings::{ModelSettings, Settings};
 use crate::sweep::{FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
+use crate::task::Task;
 use crate::trial::Retries;
 use crate::value::Value;
 
@@ -58,8 +60,11 @@ pub(super) fn read_sweep(
     parameters::check_size(&parameters, head.method, draws, head.replicates, file, problems);
     let settings = settings?;
     parameters::check_cases(&parameters, &settings, problems);
-    let objective = read_objective(head.objective, &settings, problems)?;
+    let task = settings.data.task.task().filter(|_| !named.contains(&"data.task"));
+    let (objective, objective_follows_task) =
+        read_objective(head.objective, &settings, task, problems);
     Some(Sweep {
+        objective_follows_task,
         name: head.name?,
         method: head.method,
         seed: head.seed,
@@ -121,22 +126,27 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
+/// Reads the objective, and says whether its metric depends on what the task will be found to be.
 fn read_objective(
     node: Option<Node>,
     settings: &Settings,
+    task: Option<Task>,
     problems: &mut Vec<Problem>,
-) -> Option<Objective> {
+) -> (Objective, bool) {
     let has_validation = settings.data.validation.as_deref() != Some("none");
     let default = match has_validation {
-        true => ("validation/accuracy", At::Best),
+        true => (metric::default_of(task.unwrap_or_default()), At::Best),
         false => (metric::TRAIN_LOSS, At::Last),
     };
+    let follows_task = has_validation && task.is_none();
     let Some(node) = node else {
         let goal = if has_validation { Goal::Maximize } else { Goal::Minimize };
-        return Some(Objective { metric: default.0.into(), goal, at: default.1 });
+        return (Objective { metric: default.0.into(), goal, at: default.1 }, follows_task);
     };
     let mut table = Table::new("[sweep] objective", node, problems);
-    let metric = table.text("metric").unwrap_or_else(|| default.0.into());
+    let named = table.text("metric");
+    let follows_task = follows_task && named.is_none();
+    let metric = named.unwrap_or_else(|| default.0.into());
     let natural = if metric::larger_is_better(&metric) { Goal::Maximize } else { Goal::Minimize };
     let goal = match table.word("goal", &["maximize", "minimize"]).as_deref() {
         Some("maximize") => Goal::Maximize,
@@ -148,17 +158,12 @@ fn read_objective(
         Some("last") => At::Last,
         _ => default.1,
     };
-    if !metric::is_objective(&metric, has_validation) {
+    if let Some(list) = metric::not_an_objective(&metric, has_validation, task) {
         let problem = table.problem(format!("`{metric}` cannot be an objective here"));
-        problem.hint = Some(match has_validation {
-            true => "one of validation/accuracy, validation/loss, validation/macro_f1, \
-                     validation/recall/CLASS, the same of train_subset, or train/loss"
-                .into(),
-            false => "without validation data: train/loss, or a metric of train_subset".into(),
-        });
+        problem.hint = Some(list);
     }
     table.finish();
-    Some(Objective { metric, goal, at })
+    (Objective { metric, goal, at }, follows_task)
 }
 
 fn read_parameters(
@@ -192,6 +197,7 @@ fn read_settings(
     problems: &mut Vec<Problem>,
 ) -> Option<Settings> {
     let nothing = ModelSettings { path: None, preset: None, layers: None };
+    let mut written: Vec<String> = Vec::new();
     let mut document = serde_json::to_value(Settings::defaults(nothing, "")).ok()?;
     document["data"]["train"] = serde_json::Value::Null;
     for (section, node) in sections {
@@ -214,6 +220,7 @@ fn read_settings(
                 problems.push(Problem::new(&node.place, message).hint("remove one of the two"));
                 continue;
             }
+            written.push(key.short_name().into());
             let checked = match node.value() {
                 Some(value) => key.check(&value),
                 None => Err(format!("expected {}, found {}", key.kind.expected(), node.found())),
@@ -252,6 +259,11 @@ fn read_settings(
         document["data"]["train"] = "".into();
     }
     check_fractions(&document, file, problems);
+    let is_set = |name: &str| parameters.contains(&name) || written.iter().any(|one| one == name);
+    if ["head_learning_rate", "head_learning_rate_multiplier"].into_iter().all(is_set) {
+        let message = format!("[train]: `head_learning_rate` {BOTH_HEAD_RATES}");
+        problems.push(Problem::new(file, message).hint("remove one of the two"));
+    }
     serde_json::from_value(document).ok()
 }
 

@@ -168,6 +168,54 @@ fn an_objective_must_exist() {
 }
 
 #[test]
+fn an_objective_that_is_not_named_is_that_of_the_task() {
+    let with = |objective: &str, data: &str| {
+        let text = with_parameters("dropout = { values = [0.1] }");
+        let text = text.replace("[model]", &format!("{objective}\n[model]"));
+        let text = text.replace("train = \"a.csv\"", &format!("train = \"a.csv\"\n{data}"));
+        let sweep = read(&text, "s.toml", &[]).unwrap();
+        (sweep.objective.metric, sweep.objective_follows_task)
+    };
+    let is = |metric: &str, follows| (metric.to_string(), follows);
+    assert_eq!(with("", ""), is("validation/accuracy", true));
+    assert_eq!(with("objective = { at = \"last\" }", ""), is("validation/accuracy", true));
+    assert_eq!(with("", "task = \"regression\""), is("validation/pearson", false));
+    assert_eq!(with("", "task = \"multi_label\""), is("validation/macro_f1", false));
+    assert_eq!(with("", "validation = \"none\""), is("train/loss", false));
+    let named = "objective = { metric = \"validation/rmse\" }";
+    assert_eq!(with(named, ""), is("validation/rmse", false));
+}
+
+#[test]
+fn an_objective_that_is_none_is_told_with_all_that_are() {
+    let text = with_parameters("dropout = { values = [0.1] }")
+        .replace("[model]", "objective = { metric = \"validation/f2\" }\n[model]")
+        .replace("train = \"a.csv\"", "train = \"a.csv\"\ntask = \"regression\"");
+    let problems = read(&text, "s.toml", &[]).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(
+        problems[0].hint.as_deref(),
+        Some(
+            "train/loss, or validation/ or train_subset/ followed by one of loss, rmse, mae, pearson, spearman"
+        )
+    );
+}
+
+#[test]
+fn a_head_has_one_learning_rate() {
+    let with = |parameters: &str, train: &str| {
+        let text = format!("{}[train]\n{train}\n", with_parameters(parameters));
+        read(&text, "s.toml", &[]).map_err(|problems| problems.len())
+    };
+    let (own, times) = ("head_learning_rate = 1e-3", "head_learning_rate_multiplier = 10");
+    assert!(with("", own).is_ok() && with("", times).is_ok());
+    assert_eq!(with("", &format!("{own}\n{times}")), Err(1));
+    assert_eq!(with("head_learning_rate = { values = [1e-3, 1e-2] }", times), Err(1));
+    let sweep = with("", own).unwrap();
+    assert_eq!(sweep.settings.train.head_multiplier(), 1e-3 / 2e-5);
+}
+
+#[test]
 fn what_is_done_about_failures_has_defaults_and_units() {
     let with = |failure: &str| {
         let text = format!("{}[failure]\n{failure}\n", with_parameters(""));
@@ -213,7 +261,9 @@ fn a_stored_sweep_reads_back_equal() {
     let text = with_parameters(
         "optimizer = { values = [\"adamw\", \"sgd\"] }\nlearning_rate = [ { distribution = \"log_uniform_values\", min = 1e-5, max = 1e-3, count = 3, when = { optimizer = \"adamw\" } }, { values = [0.1], when = { optimizer = \"sgd\" } } ]\nclass_weights = { values = [\"none\", [1.0, 2.0]] }",
     );
-    let sweep = read(&text, "s.toml", &[]).unwrap();
+    let mut sweep = read(&text, "s.toml", &[]).unwrap();
+    // Decided before anything is stored.
+    sweep.objective_follows_task = false;
     let stored = serde_json::to_string(&sweep).unwrap();
     assert_eq!(serde_json::from_str::<crate::sweep::Sweep>(&stored).unwrap(), sweep);
 }

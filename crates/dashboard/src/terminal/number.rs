@@ -55,11 +55,7 @@ pub enum Kind {
 /// Tells by its name what a metric's values are.
 pub fn kind_of(metric_name: &str) -> Kind {
     let name = metric_name.split_once('/').map_or(metric_name, |(_, name)| name);
-    if name == "accuracy"
-        || name == "macro_f1"
-        || name.starts_with(metric::RECALL_OF)
-        || name.starts_with(metric::PREDICTED_OF)
-    {
+    if metric::Metric::find(name).is_some_and(|metric| metric.is_share) {
         Kind::Share
     } else if name == "seconds" {
         Kind::Seconds

@@ -1,25 +1,8 @@
+use converge_core::settings::TrainSettings;
+
 use super::*;
 use crate::data::table::Row;
 use crate::vocabulary;
-
-#[test]
-fn every_epoch_shows_each_example_once_in_its_own_order() {
-    let train = train_settings(4, 1);
-    let mut order = Order::new(Seed(3), 10, &train);
-    let mut epoch = |first: u64| -> Vec<usize> {
-        (first..first + 3).flat_map(|step| order.of_step(step).to_vec()).collect()
-    };
-    let (first, second) = (epoch(1), epoch(4));
-    for order in [&first, &second] {
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..10).collect::<Vec<_>>());
-    }
-    assert_ne!(first, second);
-    // A function of the step: asking in another order changes nothing.
-    assert_eq!(epoch(1), first);
-    assert_eq!(order.of_step(3).len(), 2);
-}
 
 #[test]
 fn micro_batches_share_the_examples_by_length() {
@@ -39,7 +22,7 @@ fn a_batch_is_as_long_as_its_longest_example() {
     let (encoder, examples) = examples(&["a b c", "a", ""]);
     let device = converge_bert::device::of_tests();
     let batch = Batch::new(&examples, &[1, 0, 2], &encoder, 64, 0);
-    assert_eq!((batch.tokens, batch.targets.clone()), (3 + 5 + 2, vec![0, 0, 0]));
+    assert_eq!((batch.tokens, batch.targets.clone()), (3 + 5 + 2, vec![Target::Class(0); 3]));
     let input = batch.input(&device, 0);
     let numbers = |tensor: Tensor<2, Int>| -> Vec<i64> {
         tensor.into_data().convert::<i64>().try_into_vec().unwrap()

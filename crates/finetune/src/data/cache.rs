@@ -60,7 +60,9 @@ impl Key<'_> {
             self.tokenizer,
             &longest,
         ];
-        for part in parts {
+        // Not a part of its own, so that files from before there was a choice keep their names.
+        let empty = self.columns.empty_labels.then_some("empty labels");
+        for part in parts.into_iter().chain(empty) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -245,7 +247,9 @@ mod tests {
             text: text.into(),
             text_pair: text_pair.map(str::to_owned),
             label: "label".into(),
+            empty_labels: false,
         };
+        let with_empty = Columns { empty_labels: true, ..columns("a", None) };
         let [plain, other, empty_pair] =
             [columns("a", None), columns("b", None), columns("a", Some(""))];
         let key = |content, extension, columns, tokenizer, longest| {
@@ -259,6 +263,7 @@ mod tests {
             key("1", "csv", &empty_pair, "2", 512),
             key("1", "csv", &plain, "3", 512),
             key("1", "csv", &plain, "2", 256),
+            key("1", "csv", &with_empty, "2", 512),
         ];
         let distinct: std::collections::BTreeSet<_> = paths.iter().collect();
         assert_eq!(distinct.len(), paths.len());

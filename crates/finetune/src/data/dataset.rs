@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use converge_core::facts::SplitFacts;
+use converge_core::facts::{SplitFacts, TargetFacts};
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
 use converge_core::settings::{DataSettings, MaxLength};
+use converge_core::task::Task;
 
 use crate::data::cache::{self, Key};
-use crate::data::labels;
+use crate::data::labels::{FileTargets, Meaning, Target};
 use crate::data::split::{self, Shares};
 use crate::data::table::{self, Columns, Row};
 use crate::data::tokens::{Example, FileTokens};
@@ -18,12 +19,15 @@ use crate::durable;
 use crate::regular_file;
 use crate::source::{Source, unreadable};
 
-/// Problems with labels that are listed; more of them have the same cause.
-const LISTED_PROBLEMS: usize = 20;
+/// Classes without examples that are listed; the rest is counted.
+const LISTED_CLASSES: usize = 5;
 
 /// The data of one trial.
 pub(crate) struct Dataset {
-    /// Names of the classes; a class's index is its place.
+    pub(crate) task: Task,
+    /// Why it is that.
+    pub(crate) task_reason: String,
+    /// Names of the classes or labels; the index of one is its place. The column of a regression.
     pub(crate) labels: Vec<String>,
     pub(crate) train: Examples,
     pub(crate) validation: Option<Examples>,
@@ -40,8 +44,10 @@ pub(crate) struct Examples {
     pub(crate) file: Arc<FileTokens>,
     /// Places in the file.
     pub(crate) places: Vec<usize>,
-    /// Class of each label of the file.
-    classes: Arc<[u32]>,
+    /// Right answer by label of the file.
+    targets: Arc<[Target]>,
+    /// What examples are drawn by, by label of the file.
+    strata: Arc<[u32]>,
 }
 
 impl Examples {
@@ -49,8 +55,9 @@ impl Examples {
     #[cfg(test)]
     pub(crate) fn all(file: FileTokens) -> Self {
         let places = (0..file.examples.len()).collect();
-        let classes = (0..file.labels.len() as u32).collect();
-        Self { file: Arc::new(file), places, classes }
+        let targets = (0..file.labels.len()).map(Target::Class).collect();
+        let strata = (0..file.labels.len() as u32).collect();
+        Self { file: Arc::new(file), places, targets, strata }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -62,18 +69,46 @@ impl Examples {
         &self.file.examples[self.places[position]]
     }
 
-    /// Returns the class of an example by its position.
-    pub(crate) fn class(&self, position: usize) -> usize {
-        self.classes[self.example(position).label as usize] as usize
+    /// Returns the right answer to an example by its position.
+    pub(crate) fn target(&self, position: usize) -> &Target {
+        &self.targets[self.example(position).label as usize]
     }
 
-    /// Returns how many examples each class has.
+    /// Returns what an example is drawn by: its class, its rarest label, or the bin of its number.
+    pub(crate) fn stratum(&self, position: usize) -> u32 {
+        self.strata[self.example(position).label as usize]
+    }
+
+    /// Returns the strata of all examples, in order.
+    pub(crate) fn all_strata(&self) -> Vec<u32> {
+        (0..self.len()).map(|position| self.stratum(position)).collect()
+    }
+
+    /// Returns how many examples have each class or label; nothing in a regression.
     pub(crate) fn class_counts(&self, classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];
         for position in 0..self.len() {
-            counts[self.class(position)] += 1;
+            match self.target(position) {
+                Target::Class(class) => counts[*class] += 1,
+                Target::Labels(has) => {
+                    counts
+                        .iter_mut()
+                        .zip(has.iter())
+                        .for_each(|(count, has)| *count += u64::from(*has));
+                }
+                Target::Number(_) => return Vec::new(),
+            }
         }
         counts
+    }
+
+    /// Returns the numbers to be answered; nothing but in a regression.
+    fn numbers(&self) -> Vec<f64> {
+        let number = |position| match self.target(position) {
+            Target::Number(number) => Some(*number),
+            Target::Class(_) | Target::Labels(_) => None,
+        };
+        (0..self.len()).filter_map(number).collect()
     }
 
     /// Returns the examples at these positions.
@@ -100,6 +135,7 @@ impl Examples {
         SplitFacts {
             examples: self.len() as u64,
             class_counts: self.class_counts(classes),
+            targets: TargetFacts::of(&self.numbers()),
             token_lengths: [0.0, 0.5, 0.99, 1.0].map(|share| quantile(&lengths, share)),
             truncated_share: truncated as f64 / self.len().max(1) as f64,
             unknown_token_share: unknown as f64 / content.max(1) as f64,
@@ -210,6 +246,8 @@ pub(crate) fn columns(settings: &DataSettings) -> Columns {
         text: settings.text.clone(),
         text_pair: settings.text_pair.clone(),
         label: settings.label.clone(),
+        empty_labels: settings.label_separator.is_some()
+            || settings.task.task() == Some(Task::MultiLabel),
     }
 }
 
@@ -255,29 +293,23 @@ impl Dataset {
             return Err(problems);
         };
 
-        let names = train_file.labels.iter().map(|(name, _)| name.as_str());
-        let labels = labels::classes(names);
-        if labels.len() < 2 {
-            let message = format!("has a single class, `{}`", labels.join(""));
-            problems.push(
-                Problem::new(&settings.train, message)
-                    .hint("check `[data] label`; two or more are needed"),
-            );
-        }
+        let meaning = Meaning::of(settings, &train_file)?;
         let mut own = |role: &str, path: Option<&str>| {
             let (file, path) = (loaded.remove(role)?, path?);
-            let classes = class_map(&file, &labels, path, &settings.train, &mut problems);
-            Some(Examples { places: (0..file.examples.len()).collect(), file, classes })
+            let FileTargets { targets, strata } =
+                meaning.targets(&file, path, &settings.train, &mut problems);
+            Some(Examples { places: (0..file.examples.len()).collect(), file, targets, strata })
         };
         let validation = own("validation", own_validation(settings));
         let test = own("test", settings.test.as_deref());
-        let classes = class_map(&train_file, &labels, &settings.train, "", &mut problems);
+        let FileTargets { targets, strata } =
+            meaning.targets(&train_file, &settings.train, "", &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let train = Examples { places: Vec::new(), file: train_file, classes };
+        let train = Examples { places: Vec::new(), file: train_file, targets, strata };
         let splits = Splits { train, validation, test };
-        splits.draw(settings, labels, max_length, source, split_seed, hashes)
+        splits.draw(settings, meaning, max_length, source, split_seed, hashes)
     }
 
     /// Returns the facts of the splits, in the order train, validation, test.
@@ -308,7 +340,7 @@ impl Splits {
     fn draw(
         self,
         settings: &DataSettings,
-        labels: Vec<String>,
+        meaning: Meaning,
         max_length: MaxLength,
         source: &Source,
         seed: Seed,
@@ -324,12 +356,12 @@ impl Splits {
             },
         };
         let all: Vec<usize> = (0..train.file.examples.len()).collect();
-        let classes_of = |examples: &Examples| -> Vec<u32> {
-            let class = |example: &Example| examples.classes[example.label as usize];
-            examples.file.examples.iter().map(class).collect()
+        let strata_of = |examples: &Examples| -> Vec<u32> {
+            let stratum = |example: &Example| examples.strata[example.label as usize];
+            examples.file.examples.iter().map(stratum).collect()
         };
-        let classes = classes_of(&train);
-        let drawn = split::split(&classes, shares, seed);
+        let strata = strata_of(&train);
+        let drawn = split::split(&strata, shares, seed);
         let held_out = |places: Vec<usize>| Some(Examples { places, ..train.clone() });
         if shares.validation > 0.0 {
             validation = held_out(drawn.validation);
@@ -347,12 +379,12 @@ impl Splits {
                 0
             });
         if let Some(examples) = &mut validation {
-            let classes = classes_of(examples);
+            let strata = strata_of(examples);
             let places = std::mem::take(&mut examples.places);
-            examples.places = split::limit(places, &classes, settings.validation_limit, seed);
+            examples.places = split::limit(places, &strata, settings.validation_limit, seed);
         }
         let places = std::mem::take(&mut train.places);
-        train.places = split::limit(places, &classes, settings.train_limit, seed);
+        train.places = split::limit(places, &strata, settings.train_limit, seed);
 
         for (name, split) in [("validation", &validation), ("test", &test)] {
             if split.as_ref().is_some_and(|examples| examples.len() == 0) {
@@ -360,24 +392,56 @@ impl Splits {
                 problems.push(Problem::new(format!("data.{name}_fraction"), message));
             }
         }
-        for (class, count) in train.class_counts(labels.len()).into_iter().enumerate() {
-            if count == 0 {
-                let message = format!(
-                    "class `{}` has no example among the {} of the training split",
-                    labels[class],
-                    train.len()
-                );
-                problems.push(
-                    Problem::new(&settings.train, message)
-                        .hint("raise `train_limit`, lower the fractions, or remove the class"),
-                );
-            }
+        let Meaning { task, reason, names: labels, .. } = meaning;
+        // A label that no example has can still be answered: never.
+        if task == Task::Classes {
+            problems.extend(missing_classes(&train, &labels, &settings.train));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Dataset { labels, train, validation, test, max_length, hashes })
+        Ok(Dataset {
+            task,
+            task_reason: reason,
+            labels,
+            train,
+            validation,
+            test,
+            max_length,
+            hashes,
+        })
     }
+}
+
+/// Returns a problem for each class that no example of the training split has, up to a number.
+fn missing_classes(train: &Examples, labels: &[String], path: &str) -> Vec<Problem> {
+    let counts = train.class_counts(labels.len());
+    let missing: Vec<&String> = labels
+        .iter()
+        .zip(counts)
+        .filter(|(_, count)| *count == 0)
+        .map(|(label, _)| label)
+        .collect();
+    let examples = train.len();
+    let problem = |label: &&String| {
+        let message =
+            format!("class `{label}` has no example among the {examples} of the training split");
+        Problem::new(path, message)
+            .hint("raise `train_limit`, lower the fractions, or remove the class")
+    };
+    let mut problems: Vec<Problem> = missing.iter().take(LISTED_CLASSES).map(problem).collect();
+    if missing.len() > LISTED_CLASSES {
+        let message = format!(
+            "{} more of {} classes have no example there",
+            missing.len() - LISTED_CLASSES,
+            labels.len()
+        );
+        problems.push(
+            Problem::new(path, message)
+                .hint("if the labels are numbers, write task = \"regression\" in [data]"),
+        );
+    }
+    problems
 }
 
 fn share_problems(settings: &DataSettings) -> Vec<Problem> {
@@ -402,31 +466,6 @@ fn share_problems(settings: &DataSettings) -> Vec<Problem> {
         problems.push(Problem::new("data.validation_fraction", message));
     }
     problems
-}
-
-/// Returns the class of each label of a file, and a problem for each label that is none.
-fn class_map(
-    file: &FileTokens,
-    labels: &[String],
-    path: &str,
-    train_path: &str,
-    problems: &mut Vec<Problem>,
-) -> Arc<[u32]> {
-    let mut classes = Vec::with_capacity(file.labels.len());
-    for (label, line) in &file.labels {
-        let class = labels.iter().position(|name| name == label);
-        if class.is_none() && problems.len() < LISTED_PROBLEMS {
-            let shown: Vec<String> =
-                labels.iter().take(10).map(|name| format!("`{name}`")).collect();
-            let message = format!("label `{label}` does not occur in `{train_path}`");
-            problems.push(
-                Problem::new(format!("{path}:{line}"), message)
-                    .hint(format!("the classes of the training file are {}", shown.join(", "))),
-            );
-        }
-        classes.push(class.unwrap_or(0) as u32);
-    }
-    classes.into()
 }
 
 /// Returns `max_length` in tokens: as given, or the 99th percentile of the training split before

@@ -1,4 +1,7 @@
-//! Draws test, validation and training split, stratified by class and by seed.
+//! Draws test, validation and training split, stratified and by seed.
+//!
+//! What is called a class here is the stratum of any task: the class, the rarest label that an example has (those
+//! without any are a stratum of their own), or the tenth of the numbers that the training file holds.
 
 use converge_core::seed::Seed;
 

@@ -20,14 +20,16 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
 
 /// Reads a table; what is accepted is whole.
 fn take_table(name: &Path, content: &[u8]) {
-    for pair in [None, Some("pair".to_owned())] {
-        let columns = Columns { text: "text".into(), text_pair: pair, label: "label".into() };
+    let kinds = [(None, false), (Some("pair".to_owned()), false), (None, true)];
+    for (text_pair, empty_labels) in kinds {
+        let columns =
+            Columns { text: "text".into(), text_pair, label: "label".into(), empty_labels };
         match read(name, content, &columns) {
             Ok(rows) => {
                 assert!(!rows.is_empty());
                 for row in rows {
                     assert_eq!(row.text_pair.is_some(), columns.text_pair.is_some());
-                    assert!(!row.label.trim().is_empty() && row.line > 0);
+                    assert!((empty_labels || !row.label.trim().is_empty()) && row.line > 0);
                 }
             }
             Err(problems) => assert!(!problems.is_empty() && problems.len() < 100),
@@ -85,7 +87,7 @@ proptest! {
     fn pieces_of_tables_are_rows_or_problems(
         name in prop::sample::select(&NAMES[..]),
         pieces in prop::collection::vec(prop::sample::select(&["text", "label", "pair", "\"", "\"\"", ",", "\t", "\n", "\r",
-            "\r\n", "\0", "\u{feff}", "{", "}", "{\"text\":\"a\",\"label\":1}", "{\"text\":\"a\",\"pair\":\"b\",\"label\":true}",
+            "\r\n", "\0", "\u{feff}", "{", "}", "{\"text\":\"a\",\"label\":1}", "{\"text\":\"a\",\"label\":[\"b\",2]}", "{\"text\":\"a\",\"pair\":\"b\",\"label\":true}",
             ":", "[", "1e999", "\\ud800", " ", "a"][..]), 0..60),
     ) {
         take_table(Path::new(name), pieces.concat().as_bytes());

@@ -14,6 +14,18 @@ pub(crate) struct Columns {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
     pub(crate) label: String,
+    /// Whether a label may be empty: none at all, where an example can have any number of them.
+    pub(crate) empty_labels: bool,
+}
+
+/// Begins the label of a row that has a list of them.
+const LIST: char = '\u{1e}';
+/// Ends each label of a list.
+const END: char = '\u{1f}';
+
+/// Returns the labels of a row's list, sorted and each once; none where its label is no list.
+pub(crate) fn list_of(label: &str) -> Option<Vec<&str>> {
+    Some(label.strip_prefix(LIST)?.split_terminator(END).collect())
 }
 
 impl Columns {
@@ -29,7 +41,7 @@ impl Columns {
 pub(crate) struct Row {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
-    /// Without white space around it, never empty.
+    /// Without white space around it, empty only where that is allowed. A list is kept as [`list_of`] reads it.
     pub(crate) label: String,
     /// Line of the file, from 1, on which the row begins.
     pub(crate) line: u64,
@@ -190,24 +202,68 @@ fn take_record(
         return true;
     }
     let text_pair = places.text_pair.map(|place| texts[place].to_owned());
-    push_row(rows, report, texts[places.text].to_owned(), text_pair, texts[places.label], line);
+    if let Some(label) = plain_label(texts[places.label], line, columns, report) {
+        rows.push(Row { text: texts[places.text].to_owned(), text_pair, label, line });
+    }
     true
 }
 
-fn push_row(
-    rows: &mut Vec<Row>,
-    report: &mut Report<'_>,
-    text: String,
-    text_pair: Option<String>,
+fn plain_label(
     label: &str,
     line: u64,
-) {
+    columns: &Columns,
+    report: &mut Report<'_>,
+) -> Option<String> {
     let label = label.trim();
-    if label.is_empty() {
+    if label.is_empty() && !columns.empty_labels {
         report.row(Problem::new(report.at(line), "has an empty label"));
-        return;
+        return None;
     }
-    rows.push(Row { text, text_pair, label: label.to_owned(), line });
+    if label.contains([LIST, END]) {
+        report.row(Problem::new(report.at(line), "has a label with control characters"));
+        return None;
+    }
+    Some(label.to_owned())
+}
+
+/// Reads a JSON list of labels.
+fn listed_label(
+    items: &[serde_json::Value],
+    line: u64,
+    columns: &Columns,
+    report: &mut Report<'_>,
+) -> Option<String> {
+    let mut labels = std::collections::BTreeSet::new();
+    for item in items {
+        let label = plain(item).map(|label| label.trim().to_owned());
+        match label {
+            Some(label) if !label.is_empty() && !label.contains([LIST, END]) => {
+                labels.insert(label);
+            }
+            _ => {
+                let message =
+                    format!("`{}` holds a list with something that is no name", columns.label);
+                report.row(Problem::new(report.at(line), message));
+                return None;
+            }
+        }
+    }
+    let mut text = String::from(LIST);
+    for label in labels {
+        text += &label;
+        text.push(END);
+    }
+    Some(text)
+}
+
+/// Returns a JSON value that is a name: a text, a number or a truth.
+fn plain(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 fn find_columns(
@@ -322,29 +378,37 @@ fn take_object(
     report: &mut Report<'_>,
 ) {
     use serde_json::Value;
-    let mut string = |name: &str, also_plain: bool| match object.get(name) {
+    let wrong = |name: &str, report: &mut Report<'_>| {
+        let found = match object.get(name) {
+            None => "is missing",
+            Some(Value::Null) => "is null",
+            Some(_) => "is of the wrong type",
+        };
+        report.row(Problem::new(report.at(line), format!("`{name}` {found}")));
+    };
+    let mut string = |name: &str| match object.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) if also_plain => Some(number.to_string()),
-        Some(Value::Bool(value)) if also_plain => Some(value.to_string()),
-        found => {
-            let found = match found {
-                None => "is missing",
-                Some(Value::Null) => "is null",
-                Some(_) => "is of the wrong type",
-            };
-            report.row(Problem::new(report.at(line), format!("`{name}` {found}")));
+        _ => {
+            wrong(name, report);
             None
         }
     };
-    let text = string(&columns.text, false);
-    let text_pair = columns.text_pair.as_deref().map(|name| string(name, false));
-    let label = string(&columns.label, true);
-    if let (Some(text), Some(label)) = (text, label) {
-        match text_pair {
-            Some(None) => {}
-            Some(pair) => push_row(rows, report, text, pair, &label, line),
-            None => push_row(rows, report, text, None, &label, line),
-        }
+    let text = string(&columns.text);
+    let text_pair = columns.text_pair.as_deref().map(string);
+    let label = match object.get(&columns.label) {
+        Some(Value::Array(items)) => listed_label(items, line, columns, report),
+        found => match found.and_then(plain) {
+            Some(label) => plain_label(&label, line, columns, report),
+            None => {
+                wrong(&columns.label, report);
+                None
+            }
+        },
+    };
+    if let (Some(text), Some(label)) = (text, label)
+        && text_pair != Some(None)
+    {
+        rows.push(Row { text, text_pair: text_pair.flatten(), label, line });
     }
 }
 

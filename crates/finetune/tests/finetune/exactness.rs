@@ -225,7 +225,10 @@ fn write_large_model(directory: &Path) -> String {
 }
 
 /// Goes on after every stop until the training is complete; returns the curves and the stops.
-fn with_stops(mut job: Job, mut next_stop: impl FnMut(u64) -> u64) -> (Curves, Vec<u64>) {
+pub(crate) fn with_stops(
+    mut job: Job,
+    mut next_stop: impl FnMut(u64) -> u64,
+) -> (Curves, Vec<u64>) {
     let (mut curves, mut stops) = (Curves::new(), Vec::new());
     for attempt in 0.. {
         let mut recorder =

@@ -5,4 +5,5 @@ mod exactness;
 mod precision;
 mod problems;
 mod support;
+mod tasks;
 mod training;

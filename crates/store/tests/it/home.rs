@@ -234,6 +234,7 @@ pub(crate) fn facts() -> Facts {
     let split = SplitFacts {
         examples: 10,
         class_counts: vec![4, 6],
+        targets: None,
         token_lengths: [3, 8, 20, 31],
         truncated_share: 0.1,
         unknown_token_share: 0.0,
@@ -241,6 +242,7 @@ pub(crate) fn facts() -> Facts {
     Facts {
         content_hashes: BTreeMap::from([("train".into(), "cd".repeat(32))]),
         task: converge_core::task::Task::Classes,
+        task_reason: String::new(),
         labels: vec!["negative".into(), "positive".into()],
         train: split.clone(),
         validation: Some(split),

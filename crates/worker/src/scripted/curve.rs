@@ -2,6 +2,7 @@
 
 use converge_core::metric;
 use converge_core::settings::{Optimizer, Settings};
+use converge_core::task::Task;
 
 /// Evaluations of a scripted trial, the one after the last step included.
 const EVALUATIONS: u64 = 4;
@@ -14,6 +15,7 @@ pub(crate) struct Curve {
     /// How well the settings do, in (0, 1].
     quality: f64,
     steps: u64,
+    task: Task,
 }
 
 impl Curve {
@@ -37,6 +39,7 @@ impl Curve {
             warmup_share: train.warmup_ratio,
             quality: if quality.is_finite() { quality } else { 0.0 },
             steps,
+            task: settings.data.task.task().unwrap_or_default(),
         }
     }
 
@@ -60,11 +63,17 @@ impl Curve {
             (metric::LEARNING_RATE, self.learning_rate_at(step)),
         ];
         if self.evaluations().any(|evaluated| evaluated == step) {
-            metrics.extend([
-                ("validation/loss", 0.7 - 0.5 * learnt),
-                ("validation/accuracy", 0.5 + 0.45 * learnt),
-                ("validation/macro_f1", 0.48 + 0.46 * learnt),
-            ]);
+            metrics.push(("validation/loss", 0.7 - 0.5 * learnt));
+            metrics.extend(match self.task {
+                Task::Classes | Task::MultiLabel => [
+                    ("validation/accuracy", 0.5 + 0.45 * learnt),
+                    ("validation/macro_f1", 0.48 + 0.46 * learnt),
+                ],
+                Task::Regression => [
+                    ("validation/rmse", (0.7 - 0.5 * learnt).max(0.0).sqrt()),
+                    ("validation/pearson", 0.95 * learnt),
+                ],
+            });
         }
         metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
