@@ -19,14 +19,14 @@ use crate::options::{ClassifierOptions, Pooling, Precision};
 use crate::packed::Packed;
 use crate::parameters::{self, Parameter};
 
-/// A BERT encoder with a classification head.
+/// A BERT encoder, or one of its kin, with a classification head.
 ///
 /// Dropout acts if the model was built on an autodiff device, and is off in what Burn's
 /// [`valid`](Module::valid) returns: evaluate that. Its masks come from the generator that
 /// [`Device::seed`] resets.
 ///
 /// # Source
-/// `BertForSequenceClassification` in [`modeling_bert.py`](crate#source).
+/// `BertForSequenceClassification` in [`modeling_bert.py`](crate#source), and the classes of that kind beside it.
 #[derive(Module, Debug)]
 pub struct BertClassifier {
     // Burn visits fields in this order, which is the order of the parameter table.
@@ -52,7 +52,7 @@ pub struct BertClassifier {
 pub struct BertInput {
     /// `[batch, sequence]`, each below `vocab_size`.
     pub token_ids: Tensor<2, Int>,
-    /// `[batch, sequence]`: 0, and 1 for the second sentence of a pair.
+    /// `[batch, sequence]`: 0, and 1 for the second sentence of a pair; not looked at where a model has no types.
     pub token_type_ids: Tensor<2, Int>,
     /// `[batch, sequence]`: 1 for a token, 0 for padding; at least one token per example.
     pub attention_mask: Tensor<2, Int>,
@@ -94,7 +94,8 @@ impl BertClassifier {
         Self {
             embeddings: Embeddings::unfilled(config, hidden_dropout, device),
             encoder: Encoder::unfilled(config, dropouts, device),
-            pooler: (options.pooling == Pooling::Cls).then(|| Pooler::unfilled(config, device)),
+            pooler: (options.pooling == Pooling::Cls)
+                .then(|| Pooler::unfilled(config, head_dropout, device)),
             head: ClassificationHead::unfilled(config, options.labels, head_dropout, device),
             parameters: mapping::table(config, options.labels, options.pooling).into(),
             config: Arc::new(config.clone()),
@@ -102,6 +103,11 @@ impl BertClassifier {
             #[cfg(feature = "flex")]
             word_rows: RowSink::default(),
         }
+    }
+
+    /// Returns how hidden states are summarised.
+    pub fn pooling(&self) -> Pooling {
+        if self.pooler.is_some() { Pooling::Cls } else { Pooling::Mean }
     }
 
     /// Returns the configuration in force: the published one with the options applied.
@@ -115,11 +121,11 @@ impl BertClassifier {
     /// - output: `[batch, labels]`, unnormalised
     ///
     /// # Panics
-    /// If `sequence` exceeds the model's `max_position_embeddings`.
+    /// If `sequence` exceeds the model's [`max_sequence`](BertConfig::max_sequence).
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
         input.token_ids.device().seed(input.dropout_seed);
         #[cfg(feature = "flex")]
-        if let Some(packed) = Packed::new(&input) {
+        if let Some(packed) = Packed::new(&input, &self.embeddings) {
             let hidden_states =
                 self.packed_states(&packed, self.pooler.is_some(), input.dropout_seed);
             let pooled = match &self.pooler {
@@ -128,8 +134,13 @@ impl BertClassifier {
             };
             return self.head.forward(pooled);
         }
+        self.composed_logits(input)
+    }
+
+    /// Scores every label in operations of Burn's own, as every device but the processor does.
+    fn composed_logits(&self, input: BertInput) -> Tensor<2> {
         let attention_mask = input.attention_mask.clone();
-        let hidden_states = self.hidden_states(input);
+        let hidden_states = self.composed_states(input);
         let pooled = match &self.pooler {
             Some(pooler) => pooler.forward(hidden_states),
             None => mean_pooling(hidden_states, attention_mask),
@@ -143,13 +154,17 @@ impl BertClassifier {
     /// - output: `[batch, sequence, hidden]`
     ///
     /// # Panics
-    /// If `sequence` exceeds the model's `max_position_embeddings`.
+    /// If `sequence` exceeds the model's [`max_sequence`](BertConfig::max_sequence).
     pub fn hidden_states(&self, input: BertInput) -> Tensor<3> {
         #[cfg(feature = "flex")]
-        if let Some(packed) = Packed::new(&input) {
+        if let Some(packed) = Packed::new(&input, &self.embeddings) {
             let hidden_states = self.packed_states(&packed, false, input.dropout_seed);
             return packed.padded(hidden_states);
         }
+        self.composed_states(input)
+    }
+
+    fn composed_states(&self, input: BertInput) -> Tensor<3> {
         let embedded = self.embeddings.forward(input.token_ids, input.token_type_ids);
         self.encoder.forward(embedded, additive_mask(input.attention_mask), self.precision)
     }
