@@ -57,10 +57,8 @@ impl Hub {
             let start = format!("{place}/");
             let names: Vec<&str> =
                 lacking.iter().map(|p| p.place.strip_prefix(&start).unwrap_or(&p.place)).collect();
-            let message = format!(
-                "HF_HUB_OFFLINE is set and the cache `{cache}` lacks {}",
-                names.join(", ")
-            );
+            let message =
+                format!("HF_HUB_OFFLINE is set and the cache `{cache}` lacks {}", names.join(", "));
             let problem = Problem::new(place, message)
                 .hint("fetch the model once without HF_HUB_OFFLINE, or give a directory");
             return Err(vec![problem]);

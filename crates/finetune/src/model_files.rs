@@ -256,7 +256,8 @@ mod tests {
         let said = |files: &[&str]| -> Vec<String> {
             let directory = folder(files);
             let problems = ModelFiles::of(&mut directory.path()).unwrap_err();
-            let name = |place: &str| Path::new(place).file_name().unwrap().to_string_lossy().into_owned();
+            let name =
+                |place: &str| Path::new(place).file_name().unwrap().to_string_lossy().into_owned();
             problems.iter().map(|problem| name(&problem.place)).collect()
         };
         assert_eq!(said(&[]), ["config.json", "tokenizer.json", "model.safetensors"]);

@@ -139,8 +139,7 @@ impl Source {
             Weights::Random => BertClassifier::new(&self.config, options, head_seed.0, device)
                 .map_err(|error| config_problems(Path::new("model"), &error)),
             Weights::Files(files) => {
-                let loaded =
-                    weights::load_files(files, &self.config, options, head_seed.0, device);
+                let loaded = weights::load_files(files, &self.config, options, head_seed.0, device);
                 let (model, report) = loaded.map_err(|error| load_problems(files, &error))?;
                 tell(&report);
                 Ok(model)

@@ -156,12 +156,18 @@ impl Reader {
                 keys.entry(key).or_insert(token);
             }
         }
-        let mut settings =
-            Settings { place: config.map_or_else(String::new, place), keys, added: BTreeMap::new() };
+        let mut settings = Settings {
+            place: config.map_or_else(String::new, place),
+            keys,
+            added: BTreeMap::new(),
+        };
         let numbered = settings.keys.get("added_tokens_decoder").and_then(Value::as_object);
         for (number, token) in numbered.into_iter().flatten() {
             let Ok(number) = number.parse::<u32>() else {
-                self.wrong(&settings.place, format!("`added_tokens_decoder` numbers with `{number}`"));
+                self.wrong(
+                    &settings.place,
+                    format!("`added_tokens_decoder` numbers with `{number}`"),
+                );
                 return None;
             };
             settings.added.insert(number, token.clone());
@@ -252,7 +258,10 @@ impl Reader {
     }
 
     fn bert(&mut self, words: &Vocabulary, settings: &Settings) -> Value {
-        self.check_class(settings, &["BertTokenizer", "DistilBertTokenizer", "PreTrainedTokenizer"]);
+        self.check_class(
+            settings,
+            &["BertTokenizer", "DistilBertTokenizer", "PreTrainedTokenizer"],
+        );
         if self.flag(settings, "do_basic_tokenize", Some(true)) == Some(false) {
             self.wrong(&settings.place, "`do_basic_tokenize` is false; supported: true");
         }
@@ -271,7 +280,8 @@ impl Reader {
             ("mask_token", "[MASK]"),
         ];
         let first = |text: &str| json!({ "SpecialToken": { "id": text, "type_id": 0 } });
-        let text = |name: &str, number: u32| json!({ "Sequence": { "id": name, "type_id": number } });
+        let text =
+            |name: &str, number: u32| json!({ "Sequence": { "id": name, "type_id": number } });
         let end = json!({ "SpecialToken": { "id": &sep, "type_id": 1 } });
         let single = json!([first(&cls), text("A", 0), first(&sep)]);
         let pair = json!([first(&cls), text("A", 0), first(&sep), text("B", 1), end]);
@@ -334,7 +344,8 @@ fn content(token: &Value) -> Option<&str> {
 }
 
 fn added_token(number: u32, text: &str, said: &Value, special: bool) -> Value {
-    let flag = |name: &str, default: bool| said.get(name).and_then(Value::as_bool).unwrap_or(default);
+    let flag =
+        |name: &str, default: bool| said.get(name).and_then(Value::as_bool).unwrap_or(default);
     let special = flag("special", special);
     json!({ "id": number, "content": text, "single_word": flag("single_word", false),
         "lstrip": flag("lstrip", false), "rstrip": flag("rstrip", false),

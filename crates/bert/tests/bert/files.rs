@@ -197,6 +197,38 @@ fn every_kept_file_of_pytorch_is_refused() {
     }
 }
 
+/// Operations of pickles, with what follows them.
+const OPERATIONS: &[&[u8]] = &[
+    b"(",
+    b")",
+    b"]",
+    b"}",
+    b"l",
+    b"t",
+    b"d",
+    b"N",
+    b"K\x01",
+    b"J\xff\xff\xff\x7f",
+    b"X\x01\0\0\0a",
+    b"q\0",
+    b"h\0",
+    b"R",
+    b"b",
+    b"Q",
+    b"u",
+    b"s",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"ctorch._utils\n_rebuild_tensor_v2\n",
+    b"ctorch\nFloatStorage\n",
+    b"X\x07\0\0\0storage",
+    b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"2",
+    b"0",
+    b".",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -218,10 +250,7 @@ proptest! {
 
     #[test]
     fn any_pickle_is_read_or_refused(
-        operations in prop::collection::vec(prop::sample::select(&[&b"("[..], b")", b"]", b"}", b"l", b"t", b"d", b"N", b"K\x01",
-            b"J\xff\xff\xff\x7f", b"X\x01\0\0\0a", b"q\0", b"h\0", b"R", b"b", b"Q", b"u", b"s", b"\x85", b"\x86", b"\x87",
-            b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"X\x07\0\0\0storage",
-            b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", b"2", b"0", b"."][..]), 0..60),
+        operations in prop::collection::vec(prop::sample::select(OPERATIONS), 0..60),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.bin");

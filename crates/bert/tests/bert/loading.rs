@@ -338,7 +338,8 @@ fn a_file_that_is_not_there_is_named() {
     )
     .unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read the weights `{}`", path.display()));
-    assert!(error.source().is_some());
+    let LoadError::Files { problems } = error else { panic!("{error}") };
+    assert!(problems[0].source().is_some());
 }
 
 #[test]

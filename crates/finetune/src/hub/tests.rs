@@ -110,7 +110,10 @@ fn what_exists_of_an_old_model_is_fetched_once() {
     let TokenizerFiles::WordPieces { vocabulary, settings } = &files.tokenizer else {
         panic!("{files:?}");
     };
-    assert_eq!((read(vocabulary), settings.config.as_deref().map(read)), ("[PAD]".into(), Some("{}".into())));
+    assert_eq!(
+        (read(vocabulary), settings.config.as_deref().map(read)),
+        ("[PAD]".into(), Some("{}".into()))
+    );
     let requests = server.requests.load(Ordering::SeqCst);
     assert_eq!(hub.fetch("org/name").unwrap(), files);
     assert_eq!(server.requests.load(Ordering::SeqCst), requests);
