@@ -175,3 +175,79 @@ impl BertClassifier {
         self.encoder.forward_packed(embedded, packed, first_only, dropout_seed)
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use std::path::Path;
+
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::device::{name_of_tests, of_tests};
+    use crate::parameters::Gradient;
+    use crate::weights;
+
+    /// The batch of the goldens.
+    fn input(golden: &serde_json::Value, device: &Device) -> BertInput {
+        let matrix = |name: &str| -> Tensor<2, Int> {
+            let rows: Vec<Vec<i64>> = serde_json::from_value(golden[name].clone()).unwrap();
+            let data = TensorData::new(rows.concat(), [rows.len(), rows[0].len()]);
+            Tensor::from_data(data, device)
+        };
+        BertInput {
+            token_ids: matrix("token_ids"),
+            token_type_ids: matrix("token_type_ids"),
+            attention_mask: matrix("attention_mask"),
+            dropout_seed: 0,
+        }
+    }
+
+    /// Other devices take the composed way only, and the tests of the references hold them to it.
+    #[test]
+    fn fused_and_composed_operations_agree_in_every_architecture() {
+        if name_of_tests() != "cpu" {
+            println!("not run: fused operations are the processor's");
+            return;
+        }
+        for folder in ["tiny", "tiny_distilbert", "tiny_roberta"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(folder);
+            let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+            let config = BertConfig::from_json(&read("config.json")).unwrap();
+            let golden: serde_json::Value = serde_json::from_str(&read("golden.json")).unwrap();
+            let device = of_tests().autodiff();
+            let file = folder.join("model.safetensors");
+            for pooling in [Pooling::Cls, Pooling::Mean] {
+                let options = ClassifierOptions { pooling, ..ClassifierOptions::new(3) };
+                let (model, _) = weights::load_file(&file, &config, &options, 0, &device).unwrap();
+                let input = input(&golden["forward"], &device);
+                let answers = [model.forward(input.clone()), model.composed_logits(input)];
+                let [fused, composed] = answers.map(|logits| {
+                    let values: Vec<f32> =
+                        logits.clone().inner().into_data().try_into_vec().unwrap();
+                    // Another weight for each logit, so that no gradient cancels out.
+                    let weights = (1..=values.len()).map(|n| n as f32).collect::<Vec<_>>();
+                    let weights = TensorData::new(weights, logits.dims());
+                    let loss = (logits * Tensor::from_data(weights, &device)).sum();
+                    (values, model.take_gradients(loss.backward()))
+                });
+                near("logits", &fused.0, &composed.0, 1e-5);
+                for (parameter, (fused, composed)) in
+                    model.parameters().iter().zip(fused.1.into_iter().zip(composed.1))
+                {
+                    let values =
+                        |gradient: Option<Gradient>| gradient.unwrap().into_values(parameter);
+                    let (fused, composed) = (values(fused), values(composed));
+                    let largest = fused.iter().fold(1e-3_f32, |l, value| l.max(value.abs()));
+                    near(&parameter.name, &fused, &composed, 1e-4 * largest + 1e-4);
+                }
+            }
+        }
+    }
+
+    fn near(what: &str, left: &[f32], right: &[f32], tolerance: f32) {
+        assert_eq!(left.len(), right.len(), "{what}");
+        for (left, right) in left.iter().zip(right) {
+            assert!((left - right).abs() <= tolerance, "{what}: {left} and {right}");
+        }
+    }
+}

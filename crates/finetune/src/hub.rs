@@ -155,14 +155,15 @@ fn repository(name: &str) -> Option<Repo> {
 
 fn unfetched(place: &str, endpoint: &str, file: &str, error: &ApiError) -> Problem {
     let said = error.to_string();
+    let forbidden = said.contains("401") || said.contains("403");
     let problem = Problem::new(place, format!("cannot fetch {file} from {endpoint}: {said}"));
-    match said.contains("401") || said.contains("403") {
-        true => problem.hint("the model may need a token: set HF_TOKEN"),
-        false => problem.hint(
-            "without a way to the hub, copy the model here and give its directory, or set \
-             HF_ENDPOINT to a mirror",
-        ),
+    if forbidden {
+        return problem.hint("the model may need a token: set HF_TOKEN");
     }
+    problem.hint(
+        "without a way to the hub, copy the model here and give its directory, or set \
+         HF_ENDPOINT to a mirror",
+    )
 }
 
 #[cfg(test)]

@@ -130,13 +130,6 @@ fn tokenizer(folder: &mut dyn Folder) -> Result<TokenizerFiles, Problem> {
     if let Some(path) = folder.find("tokenizer.json")? {
         return Ok(TokenizerFiles::Whole(path));
     }
-    let settings = |folder: &mut dyn Folder| {
-        Ok(TokenizerSettings {
-            config: folder.find("tokenizer_config.json")?,
-            special_tokens: folder.find("special_tokens_map.json")?,
-            added_tokens: folder.find("added_tokens.json")?,
-        })
-    };
     if let Some(vocabulary) = folder.find("vocab.txt")? {
         return Ok(TokenizerFiles::WordPieces { vocabulary, settings: settings(folder)? });
     }
@@ -153,6 +146,14 @@ fn tokenizer(folder: &mut dyn Folder) -> Result<TokenizerFiles, Problem> {
         "nor do vocab.txt and vocab.json; of other files make it with \
          `AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)`",
     ))
+}
+
+fn settings(folder: &mut dyn Folder) -> Result<TokenizerSettings, Problem> {
+    Ok(TokenizerSettings {
+        config: folder.find("tokenizer_config.json")?,
+        special_tokens: folder.find("special_tokens_map.json")?,
+        added_tokens: folder.find("added_tokens.json")?,
+    })
 }
 
 fn weights(folder: &mut dyn Folder) -> Result<(WeightFiles, Option<PathBuf>), Vec<Problem>> {

@@ -205,56 +205,18 @@ impl Reader {
         }
     }
 
-    /// Returns text and number of a special token.
-    fn special(
-        &mut self,
-        words: &Vocabulary,
-        settings: &Settings,
-        (key, default): (&str, &str),
-    ) -> Option<(String, u32)> {
-        let given = settings.keys.get(key).and_then(content);
-        let token = given.unwrap_or(default).to_owned();
-        let added = settings.added.iter().find(|(_, added)| content(added) == Some(&token));
-        let number = words.numbers.get(&token).copied().or(added.map(|(number, _)| *number));
-        number.map(|number| (token, number))
-    }
-
     fn needed(
         &mut self,
         words: &Vocabulary,
         settings: &Settings,
         token: (&str, &str),
     ) -> (String, u32) {
-        let found = self.special(words, settings, token);
+        let found = special_token(words, settings, token);
         found.unwrap_or_else(|| {
             let name = settings.keys.get(token.0).and_then(content).unwrap_or(token.1);
             self.wrong(&words.place, format!("lacks the special token `{name}`"));
             (name.to_owned(), 0)
         })
-    }
-
-    /// Returns the tokens that are found in a text before it is split: special ones and added ones.
-    fn added_tokens(
-        &mut self,
-        words: &Vocabulary,
-        settings: &Settings,
-        special: &[(&str, &str)],
-    ) -> Vec<Value> {
-        let mut tokens: BTreeMap<u32, Value> = BTreeMap::new();
-        for (number, token) in &settings.added {
-            if let Some(text) = content(token) {
-                // Tokens added by number alone are ordinary words to transformers.
-                tokens.insert(*number, added_token(*number, text, token, false));
-            }
-        }
-        for token in special {
-            let Some((text, number)) = self.special(words, settings, *token) else { continue };
-            let said = settings.added.get(&number).or(settings.keys.get(token.0));
-            let plain = json!({ "lstrip": token.1 == "<mask>" });
-            let said = said.filter(|said| said.is_object()).unwrap_or(&plain);
-            tokens.insert(number, added_token(number, &text, said, true));
-        }
-        tokens.into_values().collect()
     }
 
     fn bert(&mut self, words: &Vocabulary, settings: &Settings) -> Value {
@@ -289,7 +251,7 @@ impl Reader {
             "version": "1.0",
             "truncation": null,
             "padding": null,
-            "added_tokens": self.added_tokens(words, settings, &special),
+            "added_tokens": added_tokens(words, settings, &special),
             "normalizer": { "type": "BertNormalizer", "clean_text": true, "lowercase": lowercase,
                 "handle_chinese_chars": chinese, "strip_accents": accents },
             "pre_tokenizer": { "type": "BertPreTokenizer" },
@@ -322,7 +284,7 @@ impl Reader {
             "version": "1.0",
             "truncation": null,
             "padding": null,
-            "added_tokens": self.added_tokens(words, settings, &special),
+            "added_tokens": added_tokens(words, settings, &special),
             "normalizer": null,
             "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": prefix_space,
                 "trim_offsets": true, "use_regex": true },
@@ -336,6 +298,42 @@ impl Reader {
                 "merges": merges },
         })
     }
+}
+
+/// Returns text and number of a special token.
+fn special_token(
+    words: &Vocabulary,
+    settings: &Settings,
+    (key, default): (&str, &str),
+) -> Option<(String, u32)> {
+    let token = settings.keys.get(key).and_then(content).unwrap_or(default);
+    let mut added = settings.added.iter();
+    let added = added.find(|(_, added)| content(added) == Some(token)).map(|(number, _)| *number);
+    let number = words.numbers.get(token).copied().or(added);
+    number.map(|number| (token.to_owned(), number))
+}
+
+/// Returns the tokens that are found in a text before it is split: special ones and added ones.
+fn added_tokens(
+    words: &Vocabulary,
+    settings: &Settings,
+    special: &[(&str, &str)],
+) -> Vec<Value> {
+    let mut tokens: BTreeMap<u32, Value> = BTreeMap::new();
+    for (number, token) in &settings.added {
+        if let Some(text) = content(token) {
+            // Tokens added by number alone are ordinary words to transformers.
+            tokens.insert(*number, added_token(*number, text, token, false));
+        }
+    }
+    for token in special {
+        let Some((text, number)) = special_token(words, settings, *token) else { continue };
+        let said = settings.added.get(&number).or(settings.keys.get(token.0));
+        let plain = json!({ "lstrip": token.1 == "<mask>" });
+        let said = said.filter(|said| said.is_object()).unwrap_or(&plain);
+        tokens.insert(number, added_token(number, &text, said, true));
+    }
+    tokens.into_values().collect()
 }
 
 /// Returns the text of a token, which may stand alone or with its treatment.
