@@ -1,15 +1,18 @@
 """Makes the numbers that `crates/bert` is tested against, from PyTorch and transformers.
 
-    python make_goldens.py tiny            a random model: logits, gradients, 20 optimizer steps
+    python make_goldens.py tiny            random models, one of each architecture: logits, gradients, 20 optimizer steps
+    python make_goldens.py files           one random model in every form that weights are published in
     python make_goldens.py minilm DIR      hidden states of the published model in DIR
 
-Both write into `crates/bert/tests/goldens`; README.md beside this file describes the files.
+All write into `crates/bert/tests/goldens`; README.md beside this file describes the files.
 All arithmetic is done in double precision on weights stored in single precision: the goldens
 are what an exact implementation gives, and the tests' tolerances are for our rounding alone.
 """
 
 import json
+import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
@@ -17,8 +20,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
+    BertForPreTraining,
     BertForSequenceClassification,
     BertModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
     get_linear_schedule_with_warmup,
 )
 
@@ -49,6 +57,56 @@ CONFIG = {
     "attention_probs_dropout_prob": 0.0,
 }
 
+
+@dataclass
+class Architecture:
+    """A fixture: its folder, its classes, and where it differs from BERT."""
+
+    folder: str
+    config_class: type
+    model_class: type
+    config: dict
+    padding: int = 0
+    has_token_types: bool = True
+    # The module that the mean of all tokens goes into.
+    last_layer: str = "classifier"
+    one_layer: dict = field(default_factory=lambda: {"num_hidden_layers": 1})
+
+
+BERT = Architecture("tiny", BertConfig, BertForSequenceClassification, CONFIG)
+DISTILBERT = Architecture(
+    "tiny_distilbert",
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    {
+        "vocab_size": 64,
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 48,
+        "max_position_embeddings": 24,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "seq_classif_dropout": 0.0,
+    },
+    has_token_types=False,
+    one_layer={"n_layers": 1},
+)
+ROBERTA = Architecture(
+    "tiny_roberta",
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    {
+        **CONFIG,
+        "max_position_embeddings": 26,
+        "type_vocab_size": 1,
+        "pad_token_id": 1,
+        "layer_norm_eps": 1e-5,
+    },
+    padding=1,
+    last_layer="classifier.out_proj",
+)
+
 SENTENCES = [
     "Burn is fast.",
     "The quick brown fox jumps over the lazy dog.",
@@ -67,16 +125,22 @@ def seed(number):
     return torch.Generator().manual_seed(number)
 
 
-def tiny_model():
+def is_norm(name):
+    return "LayerNorm" in name or "layer_norm" in name
+
+
+def tiny_model(architecture=BERT):
     """A classifier whose weights are large enough for gradients to mean something."""
-    model = BertForSequenceClassification(
-        BertConfig(**CONFIG, num_labels=LABELS, attn_implementation="eager")
+    model = architecture.model_class(
+        architecture.config_class(
+            **architecture.config, num_labels=LABELS, attn_implementation="eager"
+        )
     )
     generator = seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             values = torch.randn(parameter.shape, generator=generator)
-            if name.endswith("LayerNorm.weight"):
+            if is_norm(name) and name.endswith("weight"):
                 values = 1.0 + 0.1 * values
             elif name.endswith("bias"):
                 values = 0.1 * values
@@ -86,7 +150,7 @@ def tiny_model():
     return model.eval()
 
 
-def tiny_batch(number):
+def tiny_batch(number, architecture=BERT):
     """A padded batch of four examples, some of them pairs; its length differs between batches."""
     generator = seed(1000 + number)
 
@@ -95,12 +159,16 @@ def tiny_batch(number):
 
     longest = int(draw(6, 13))
     lengths = [longest] + [int(draw(3, longest + 1)) for _ in range(3)]
-    token_ids = torch.zeros(4, longest, dtype=torch.long)
+    padding = architecture.padding
+    token_ids = torch.full((4, longest), padding, dtype=torch.long)
     token_type_ids = torch.zeros_like(token_ids)
     attention_mask = torch.zeros_like(token_ids)
     for row, length in enumerate(lengths):
-        token_ids[row, :length] = draw(1, CONFIG["vocab_size"], (length,))
-        token_type_ids[row, int(draw(2, length + 1)) : length] = 1
+        token_ids[row, :length] = draw(padding + 1, CONFIG["vocab_size"], (length,))
+        second = int(draw(2, length + 1))
+        # RoBERTa has one type, DistilBERT none: what is given as types must not matter there.
+        if architecture.config.get("type_vocab_size") != 1:
+            token_type_ids[row, second:length] = 1
         attention_mask[row, :length] = 1
     return {
         "token_ids": token_ids,
@@ -110,13 +178,13 @@ def tiny_batch(number):
     }
 
 
-def forward(model, batch):
-    return model(
-        input_ids=batch["token_ids"],
-        token_type_ids=batch["token_type_ids"],
-        attention_mask=batch["attention_mask"],
-        labels=batch["labels"],
-    )
+def inputs(batch, architecture):
+    types = {"token_type_ids": batch["token_type_ids"]} if architecture.has_token_types else {}
+    return {"input_ids": batch["token_ids"], "attention_mask": batch["attention_mask"], **types}
+
+
+def forward(model, batch, architecture=BERT):
+    return model(**inputs(batch, architecture), labels=batch["labels"])
 
 
 def mean_pooled(hidden_states, attention_mask):
@@ -124,19 +192,14 @@ def mean_pooled(hidden_states, attention_mask):
     return (hidden_states * mask).sum(1) / mask.sum(1)
 
 
-def hidden_states(model, batch):
+def hidden_states(model, batch, architecture=BERT):
     """Last hidden states of the encoder inside a classifier."""
-    inputs = {
-        "input_ids": batch["token_ids"],
-        "token_type_ids": batch["token_type_ids"],
-        "attention_mask": batch["attention_mask"],
-    }
-    return model.bert(**inputs).last_hidden_state
+    return model.base_model(**inputs(batch, architecture)).last_hidden_state
 
 
 def parameter_groups(model):
     def decays(name):
-        return not name.endswith(".bias") and "LayerNorm" not in name
+        return not name.endswith(".bias") and not is_norm(name)
 
     parameters = list(model.named_parameters())
     return [
@@ -148,7 +211,7 @@ def parameter_groups(model):
     ]
 
 
-def trajectory(model):
+def trajectory(model, architecture):
     """Trains the model in place and returns what was seen at each step."""
     optimizer = torch.optim.AdamW(
         parameter_groups(model),
@@ -159,8 +222,8 @@ def trajectory(model):
     schedule = get_linear_schedule_with_warmup(optimizer, OPTIMIZER["warmup_steps"], STEPS)
     steps = []
     for number in range(STEPS):
-        batch = tiny_batch(number)
-        output = forward(model, batch)
+        batch = tiny_batch(number, architecture)
+        output = forward(model, batch, architecture)
         optimizer.zero_grad()
         output.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), OPTIMIZER["max_grad_norm"])
@@ -222,50 +285,106 @@ def save_tensors(path, tensors):
 
 
 def make_tiny():
-    directory = GOLDENS / "tiny"
+    for architecture in (BERT, DISTILBERT, ROBERTA):
+        make_tiny_of(architecture)
+
+
+def make_tiny_of(architecture):
+    directory = GOLDENS / architecture.folder
     directory.mkdir(parents=True, exist_ok=True)
-    model = tiny_model()
+    model = tiny_model(architecture)
     config = model.config.to_dict()
     (directory / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     save_tensors(directory / "model.safetensors", dict(model.named_parameters()))
-    base, halved = published_base(model)
-    save_file(base, directory / "published_base.safetensors", metadata={"format": "pt"})
+    published = {}
+    if architecture is BERT:
+        base, halved = published_base(model)
+        save_file(base, directory / "published_base.safetensors", metadata={"format": "pt"})
+        batch = tiny_batch(100)
+        states = hidden_states(halved, batch)
+        published["published_base_mean_pooled"] = mean_pooled(states, batch["attention_mask"])
 
     model = model.double()
-    batch = tiny_batch(100)
-    output = forward(model, batch)
+    batch = tiny_batch(100, architecture)
+    output = forward(model, batch, architecture)
     output.loss.backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     save_tensors(directory / "gradients.safetensors", gradients)
 
-    pooled = mean_pooled(hidden_states(model, batch), batch["attention_mask"])
+    pooled = mean_pooled(hidden_states(model, batch, architecture), batch["attention_mask"])
     golden = {
         "forward": {
             **batch,
             "logits": output.logits,
             "loss": output.loss,
             "gradient_norm": torch.stack([g.norm() for g in gradients.values()]).norm(),
-            "mean_pooling_logits": model.classifier(pooled),
-            "one_layer_logits": one_layer_logits(model, batch),
-            "published_base_mean_pooled": mean_pooled(
-                hidden_states(halved, batch), batch["attention_mask"]
-            ),
+            "mean_pooling_logits": model.get_submodule(architecture.last_layer)(pooled),
+            "one_layer_logits": one_layer_logits(model, batch, architecture),
+            **published,
         },
         "optimizer": OPTIMIZER,
-        "trajectory": trajectory(model),
+        "trajectory": trajectory(model, architecture),
     }
     save_json(directory / "golden.json", golden)
     save_tensors(directory / "trained.safetensors", dict(model.named_parameters()))
 
 
-def one_layer_logits(model, batch):
+def one_layer_logits(model, batch, architecture):
     """Logits of the same weights without the second encoder layer."""
-    config = BertConfig.from_dict({**model.config.to_dict(), "num_hidden_layers": 1})
+    config = architecture.config_class.from_dict(
+        {**model.config.to_dict(), **architecture.one_layer}
+    )
     config._attn_implementation = "eager"
-    short = BertForSequenceClassification(config).double().eval()
+    short = architecture.model_class(config).double().eval()
     kept = {n: p for n, p in model.state_dict().items() if ".layer.1." not in n}
     short.load_state_dict(kept)
-    return forward(short, batch).logits
+    return forward(short, batch, architecture).logits
+
+
+def make_files():
+    """A small BERT for pre-training, as such are published: whole and in parts, by either library."""
+    directory = GOLDENS / "files"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    config = {
+        **CONFIG,
+        "vocab_size": 24,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 12,
+        "max_position_embeddings": 8,
+    }
+    torch.manual_seed(5)
+    model = BertForPreTraining(BertConfig(**config)).eval()
+    (directory / "config.json").write_text(model.config.to_json_string())
+    model.save_pretrained(directory / "whole")
+    model.save_pretrained(directory / "parts", max_shard_size="2KB")
+    shutil.move(directory / "whole/model.safetensors", directory)
+    for path in (directory / "parts").glob("model*"):
+        shutil.move(path, directory)
+    shutil.rmtree(directory / "whole")
+    shutil.rmtree(directory / "parts")
+
+    # The names of 2018, as in bert-base-uncased.
+    def old(name):
+        if "LayerNorm" in name:
+            name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+        return name
+
+    tensors = {old(name): tensor for name, tensor in model.state_dict().items()}
+    torch.save(tensors, directory / "pytorch_model.bin")
+    torch.save(
+        tensors, directory / "pytorch_model.stream.bin", _use_new_zipfile_serialization=False
+    )
+    index = {"metadata": {}, "weight_map": {}}
+    for number in (0, 1):
+        file = f"pytorch_model-0000{number + 1}-of-00002.bin"
+        part = {n: t.clone() for i, (n, t) in enumerate(tensors.items()) if i % 2 == number}
+        torch.save(part, directory / file)
+        index["weight_map"].update(dict.fromkeys(part, file))
+    path = directory / "pytorch_model.bin.index.json"
+    path.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
 def make_minilm(source):
@@ -305,6 +424,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["tiny"]:
             make_tiny()
+        case ["files"]:
+            make_files()
         case ["minilm", source]:
             make_minilm(Path(source))
         case _:

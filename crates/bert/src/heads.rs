@@ -2,28 +2,48 @@
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
-use burn::tensor::activation::tanh;
+use burn::tensor::activation::{relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
+use crate::architecture::Architecture;
 use crate::config::BertConfig;
 use crate::encoder::unfilled_linear;
 
-/// BERT's own summary of a sequence: the first token through a trained layer and a tanh.
+/// The trained summary of a sequence: its first token through a layer and an activation.
+///
+/// | architecture | before the layer | activation |
+/// |---|---|---|
+/// | BERT | – | tanh |
+/// | DistilBERT | – | ReLU |
+/// | RoBERTa | the classifier's dropout | tanh |
 ///
 /// # Source
-/// `BertPooler` in [`modeling_bert.py`](crate#source).
+/// `BertPooler` in [`modeling_bert.py`](crate#source); `pre_classifier` of `DistilBertForSequenceClassification` and
+/// `RobertaClassificationHead` beside it.
 #[derive(Module, Debug)]
 pub struct Pooler {
     pub(crate) dense: Linear,
+    /// Before the layer.
+    dropout: Dropout,
+    #[module(skip)]
+    architecture: Architecture,
 }
 
 impl Pooler {
-    /// Builds the module with parameters that are not yet allocated.
-    pub(crate) fn unfilled(config: &BertConfig, device: &Device) -> Self {
-        Self { dense: unfilled_linear(config.hidden_size, config.hidden_size, device) }
+    /// Builds the module with parameters that are not yet allocated; `dropout` is the classifier's.
+    pub(crate) fn unfilled(config: &BertConfig, dropout: f64, device: &Device) -> Self {
+        let dropout = match config.architecture {
+            Architecture::Bert | Architecture::DistilBert => 0.0,
+            Architecture::Roberta | Architecture::XlmRoberta => dropout,
+        };
+        Self {
+            dense: unfilled_linear(config.hidden_size, config.hidden_size, device),
+            dropout: DropoutConfig::new(dropout).init(),
+            architecture: config.architecture,
+        }
     }
 
-    /// Summarises each sequence by its first token, `[CLS]`.
+    /// Summarises each sequence by its first token: `[CLS]` or `<s>`.
     ///
     /// # Shapes
     /// - `hidden_states`: `[batch, sequence, hidden]`
@@ -40,7 +60,13 @@ impl Pooler {
     /// # Shapes
     /// - `first` and output: `[batch, hidden]`
     pub fn forward_first(&self, first: Tensor<2>) -> Tensor<2> {
-        tanh(self.dense.forward(first))
+        let projected = self.dense.forward(self.dropout.forward(first));
+        match self.architecture {
+            Architecture::DistilBert => relu(projected),
+            Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => {
+                tanh(projected)
+            }
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! BERT in Burn: configuration, forward pass, published weights, classification head.
+//! BERT and its kin in Burn: configuration, forward pass, published weights, classification head.
 //!
 //! The model of Devlin et al. 2019, *BERT: Pre-training of Deep Bidirectional Transformers for
 //! Language Understanding* (<https://arxiv.org/abs/1810.04805>), as published on the Hugging Face
 //! hub: the keys of its `config.json`, the names of its `model.safetensors`, and the arithmetic of
 //! `transformers`' `BertForSequenceClassification`. Logits, loss, gradients and a trajectory of
-//! twenty optimizer steps are tested against that implementation (`scripts/reference`).
+//! twenty optimizer steps are tested against that implementation (`scripts/reference`). So are those of
+//! DistilBERT and RoBERTa, which are the same blocks: [`architecture`] says where they differ.
 //!
 //! Reading order: [`config`] says what a model is and [`options`] what a task makes of it.
 //! [`embeddings`], [`attention`], [`encoder`] and [`heads`] compute, and [`BertClassifier`] joins
@@ -30,6 +31,7 @@
 //!
 //! [`modeling_bert.py`]: https://github.com/huggingface/transformers/blob/8ec58104181bfb34d824d89bccc009b4f6be6e0e/src/transformers/models/bert/modeling_bert.py
 
+pub mod architecture;
 pub mod config;
 pub mod device;
 pub mod options;
@@ -49,9 +51,10 @@ mod packed;
 pub mod parameters;
 pub mod weights;
 
+pub use architecture::Architecture;
 pub use classifier::{BertClassifier, BertInput};
 pub use config::{Activation, BertConfig, ConfigError};
 pub use converge_kernels::embeddings::Rows;
 pub use options::{ClassifierOptions, Pooling, Precision};
 pub use parameters::{Gradient, LayerGroup, Parameter, read_values};
-pub use weights::{LoadError, LoadReport, SaveError};
+pub use weights::{LoadError, LoadReport, SaveError, WeightFiles, WeightFormat};

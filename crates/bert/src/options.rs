@@ -9,10 +9,11 @@ use crate::config::{BertConfig, ConfigError, dropout_problem};
 /// How a sequence of hidden states becomes the one vector that is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooling {
-    /// BERT's pooler: the first token through a trained layer and a tanh.
+    /// The architecture's own: the first token through a trained layer, see [`Pooler`](crate::heads::Pooler).
     #[default]
     Cls,
-    /// The mean over unmasked tokens, without parameters.
+    /// The mean over unmasked tokens, special ones included, without parameters: it goes straight to dropout and the
+    /// classification layer, in every architecture.
     Mean,
 }
 

@@ -7,6 +7,7 @@ use converge_kernels::embeddings::Token;
 use converge_kernels::{Asking, Sequences};
 
 use crate::classifier::BertInput;
+use crate::embeddings::Embeddings;
 
 /// The unmasked tokens of a batch, one example behind the other.
 #[derive(Debug, Clone)]
@@ -22,11 +23,11 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Takes the padding out of a batch on the processor; none if it is elsewhere.
+    /// Takes the padding out of a batch on the processor, its tokens numbered for `embeddings`; none if it is elsewhere.
     ///
     /// # Panics
     /// If all tokens of an example are masked.
-    pub(crate) fn new(input: &BertInput) -> Option<Self> {
+    pub(crate) fn new(input: &BertInput, embeddings: &Embeddings) -> Option<Self> {
         let device = input.token_ids.device();
         if device.clone().inner() != Device::flex() {
             return None;
@@ -42,11 +43,15 @@ impl Packed {
             mask.chunks(sequence).map(|row| row.iter().filter(|mask| **mask != 0).count());
         let sequences = Sequences::new(lengths);
         let [words, types] = [&input.token_ids, &input.token_type_ids].map(numbers);
+        let numbering = embeddings.numbering();
+        let positions: Vec<usize> =
+            words.chunks(sequence).flat_map(|row| numbering.positions(row)).collect();
+        let has_types = embeddings.token_type_embeddings.is_some();
         let row = |number: i64| u32::try_from(number).expect("ids are not negative");
         let token = |place: &usize| Token {
             word: row(words[*place]),
-            position: row((place % sequence) as i64),
-            token_type: row(types[*place]),
+            position: row(positions[*place] as i64),
+            token_type: if has_types { row(types[*place]) } else { 0 },
         };
         let tokens = kept.iter().map(token).collect();
         Some(Self {

@@ -121,7 +121,8 @@ pub enum LayerGroup {
     Embeddings,
     /// The encoder layer of this number, from 0.
     Layer(usize),
-    /// BERT's pooler.
+    /// The layer between the first token and the classification: BERT's pooler, DistilBERT's `pre_classifier`,
+    /// RoBERTa's `classifier.dense`.
     Pooler,
     /// The classification layer.
     Head,
@@ -241,8 +242,10 @@ impl BertClassifier {
         #[cfg(feature = "flex")]
         let mut found = found;
         #[cfg(feature = "flex")]
+        let is_word_table = |parameter: &&Parameter| parameter.path == crate::mapping::WORD_TABLE;
+        #[cfg(feature = "flex")]
         if let (Some(rows), Some(table)) =
-            (self.word_rows.take(), self.parameter(crate::mapping::WORD_TABLE))
+            (self.word_rows.take(), self.parameters.iter().find(is_word_table))
         {
             found[table.index] = Some(Gradient::Rows(rows));
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use converge_bert::{BertClassifier, weights};
+use converge_bert::{BertClassifier, Pooling, weights};
 use converge_faults::{disk, point};
 use serde_json::{Value, json};
 
@@ -86,17 +86,20 @@ impl BestDirectory {
 fn config_json(model: &BertClassifier, labels: &[String], max_length: usize) -> String {
     let text = model.config().to_json();
     let mut config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let has_pooler = model.parameter("bert.pooler.dense.weight").is_some();
+    let class = model.config().architecture.classifier_class();
     if let Some(keys) = config.as_object_mut() {
         let by_number = labels.iter().enumerate();
         let id2label: serde_json::Map<_, _> =
             by_number.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
         let label2id: serde_json::Map<_, _> =
             by_number.map(|(id, label)| (label.clone(), json!(id))).collect();
-        keys.insert("architectures".to_owned(), json!(["BertForSequenceClassification"]));
+        keys.insert("architectures".to_owned(), json!([class]));
         keys.insert("id2label".to_owned(), id2label.into());
         keys.insert("label2id".to_owned(), label2id.into());
-        let pooling = if has_pooler { "cls" } else { "mean" };
+        let pooling = match model.pooling() {
+            Pooling::Cls => "cls",
+            Pooling::Mean => "mean",
+        };
         keys.insert("converge".to_owned(), json!({ "pooling": pooling, "max_length": max_length }));
     }
     // Strings and numbers under fixed names always serialise.

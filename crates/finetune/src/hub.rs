@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use converge_core::problem::Problem;
-use hf_hub::api::sync::{ApiBuilder, ApiError};
-use hf_hub::{Cache, Repo, RepoType};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+
+use crate::model_files::{Folder, ModelFiles, is_absence};
 
 /// Where models come from and where they are kept.
 pub(crate) struct Hub {
@@ -34,50 +36,37 @@ impl Hub {
         }
     }
 
-    /// Returns where the files of a model (`org/name`, or `org/name@revision`) lie, fetching those
-    /// that are not in the cache.
+    /// Returns the files of a model (`org/name`, or `org/name@revision`), fetching those that are not in the cache.
+    ///
+    /// The network is asked only where the cache has no complete set.
     ///
     /// # Errors
     /// A problem for each file that cannot be had.
-    pub(crate) fn fetch<const N: usize>(
-        &self,
-        name: &str,
-        files: [&str; N],
-    ) -> Result<[PathBuf; N], Vec<Problem>> {
+    pub(crate) fn fetch(&self, name: &str) -> Result<ModelFiles, Vec<Problem>> {
         let place = format!("hf:{name}");
         let repo = repository(name).ok_or_else(|| {
             vec![Problem::new(&place, "is not the name of a model").hint("write `hf:org/name`")]
         })?;
-        let cached = self.cache.repo(repo.clone());
-        let found = files.map(|file| cached.get(file));
-        let missing: Vec<&str> = files
-            .iter()
-            .zip(&found)
-            .filter(|(_, path)| path.is_none())
-            .map(|(file, _)| *file)
-            .collect();
-        if self.offline && !missing.is_empty() {
+        let mut cached = Cached { repo: self.cache.repo(repo.clone()), place: place.clone() };
+        let lacking = match ModelFiles::of(&mut cached) {
+            Ok(files) => return Ok(files),
+            Err(lacking) => lacking,
+        };
+        if self.offline {
             let cache = self.cache.path().display();
-            let message = format!(
-                "HF_HUB_OFFLINE is set and the cache `{cache}` lacks {}",
-                missing.join(", ")
-            );
+            let start = format!("{place}/");
+            let names: Vec<&str> =
+                lacking.iter().map(|p| p.place.strip_prefix(&start).unwrap_or(&p.place)).collect();
+            let message =
+                format!("HF_HUB_OFFLINE is set and the cache `{cache}` lacks {}", names.join(", "));
             let problem = Problem::new(place, message)
                 .hint("fetch the model once without HF_HUB_OFFLINE, or give a directory");
             return Err(vec![problem]);
         }
-        if missing.is_empty() {
-            return Ok(found.map(Option::unwrap_or_default));
-        }
-        self.download(&place, repo, files)
+        self.download(place, repo)
     }
 
-    fn download<const N: usize>(
-        &self,
-        place: &str,
-        repo: Repo,
-        files: [&str; N],
-    ) -> Result<[PathBuf; N], Vec<Problem>> {
+    fn download(&self, place: String, repo: Repo) -> Result<ModelFiles, Vec<Problem>> {
         let mut builder = ApiBuilder::from_cache(self.cache.clone())
             .with_progress(false)
             .with_retries(2)
@@ -85,22 +74,67 @@ impl Hub {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
         }
-        let endpoint = self.endpoint.as_deref().unwrap_or("https://huggingface.co");
-        let api = builder.build().map_err(|error| vec![unfetched(place, endpoint, "", &error)])?;
-        let api = api.repo(repo);
-        let mut problems = Vec::new();
-        let paths = files.map(|file| {
-            // After a failure to connect the others would only fail likewise, slowly.
-            if !problems.is_empty() {
-                return PathBuf::new();
-            }
-            tracing::info!(model = place, file, "fetching from {endpoint}");
-            api.get(file).unwrap_or_else(|error| {
-                problems.push(unfetched(place, endpoint, file, &error));
-                PathBuf::new()
-            })
-        });
-        if problems.is_empty() { Ok(paths) } else { Err(problems) }
+        let endpoint = self.endpoint.clone().unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let api =
+            builder.build().map_err(|error| vec![unfetched(&place, &endpoint, "", &error)])?;
+        let mut remote = Remote { repo: api.repo(repo), place, endpoint };
+        ModelFiles::of(&mut remote).map_err(|problems| {
+            problems.into_iter().map(|problem| remote.of_absence(problem)).collect()
+        })
+    }
+}
+
+/// What the cache has of a model.
+struct Cached {
+    repo: CacheRepo,
+    place: String,
+}
+
+impl Folder for Cached {
+    fn find(&mut self, name: &str) -> Result<Option<PathBuf>, Problem> {
+        Ok(self.repo.get(name))
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("{}/{name}", self.place)
+    }
+}
+
+/// What the hub has of a model; what is asked for is fetched.
+struct Remote {
+    repo: ApiRepo,
+    place: String,
+    endpoint: String,
+}
+
+impl Folder for Remote {
+    fn find(&mut self, name: &str) -> Result<Option<PathBuf>, Problem> {
+        tracing::info!(model = self.place, file = name, "fetching from {}", self.endpoint);
+        match self.repo.get(name) {
+            Ok(path) => Ok(Some(path)),
+            Err(error) if error.to_string().contains("404") => Ok(None),
+            Err(error) => Err(unfetched(&self.place, &self.endpoint, name, &error)),
+        }
+    }
+
+    fn place(&self, name: &str) -> String {
+        format!("{}/{name}", self.place)
+    }
+}
+
+impl Remote {
+    /// Says of a file that is not there where it is not.
+    fn of_absence(&self, problem: Problem) -> Problem {
+        if !is_absence(&problem) {
+            return problem;
+        }
+        let name = problem.place.rsplit('/').next().unwrap_or_default();
+        let message = format!("{} has no {name}", self.endpoint);
+        let found = Problem::new(&self.place, message);
+        match problem.hint {
+            Some(hint) => found.hint(format!("{hint}, and give its directory")),
+            None => found.hint("check the name of the model"),
+        }
     }
 }
 
@@ -121,19 +155,15 @@ fn repository(name: &str) -> Option<Repo> {
 
 fn unfetched(place: &str, endpoint: &str, file: &str, error: &ApiError) -> Problem {
     let said = error.to_string();
-    let problem = Problem::new(place, format!("cannot fetch {file} from {endpoint}: {said}"));
-    let absent = said.contains("404");
     let forbidden = said.contains("401") || said.contains("403");
-    match (absent, forbidden, file) {
-        (true, _, "tokenizer.json" | "model.safetensors") => problem
-            .hint("the model lacks this file: convert it with transformers and give its directory"),
-        (true, ..) => problem.hint("check the name of the model"),
-        (_, true, _) => problem.hint("the model may need a token: set HF_TOKEN"),
-        _ => problem.hint(
-            "without a way to the hub, copy the model here and give its directory, or set \
-             HF_ENDPOINT to a mirror",
-        ),
+    let problem = Problem::new(place, format!("cannot fetch {file} from {endpoint}: {said}"));
+    if forbidden {
+        return problem.hint("the model may need a token: set HF_TOKEN");
     }
+    problem.hint(
+        "without a way to the hub, copy the model here and give its directory, or set \
+         HF_ENDPOINT to a mirror",
+    )
 }
 
 #[cfg(test)]

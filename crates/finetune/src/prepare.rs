@@ -183,7 +183,7 @@ pub(crate) fn settings_problems(
     problems.extend(fit::problems(&settings.train, ground));
     let token_types = source.config.type_vocab_size;
     let largest = source.encoder.largest_token_type(dataset.train.file.has_pairs);
-    if largest as usize >= token_types {
+    if source.config.architecture.has_token_types() && largest as usize >= token_types {
         let message = format!("has {token_types} token types, the sequences need {}", largest + 1);
         problems.push(Problem::new("model", message).hint("leave out `text_pair`"));
     }
@@ -208,6 +208,6 @@ fn facts_of(model: &BertClassifier) -> ModelFacts {
         heads: config.num_attention_heads as u64,
         intermediate_size: config.intermediate_size as u64,
         vocabulary_size: config.vocab_size as u64,
-        max_positions: config.max_position_embeddings as u64,
+        max_positions: config.max_sequence() as u64,
     }
 }

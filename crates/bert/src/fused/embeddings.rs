@@ -158,16 +158,22 @@ impl Backward<Flex, 5> for EmbeddingBackward {
 /// # Shapes
 /// - output: `[tokens, hidden]`
 pub(crate) fn embed(
-    [word, position, token_type]: [&Embedding; 3],
+    (word, position, token_type): (&Embedding, &Embedding, Option<&Embedding>),
     norm: &LayerNorm,
     task: EmbeddingTask,
 ) -> Tensor<2> {
     let table = |embedding: &Embedding| embedding.weight.val().into_dispatch();
+    // Every token is of type 0, and adds nothing, where a model has no types.
+    let no_types = || {
+        let words = word.weight.val();
+        let [_, hidden] = words.dims();
+        Tensor::<2>::zeros([1, hidden], &words.device()).into_dispatch()
+    };
     let beta = norm.beta.as_ref().expect("BERT's normalisations have a shift");
     let parameters = EmbeddingTensors::<Dispatch> {
         word: table(word),
         position: table(position),
-        token_type: table(token_type),
+        token_type: token_type.map_or_else(no_types, table),
         gamma: norm.gamma.val().into_dispatch(),
         beta: beta.val().into_dispatch(),
     };

@@ -9,7 +9,43 @@ use converge_bert::{BertClassifier, BertConfig, BertInput, ClassifierOptions, we
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-/// The content of `tiny/golden.json`.
+/// A folder with a random model of one architecture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fixture(&'static str);
+
+pub(crate) const BERT: Fixture = Fixture("tiny");
+pub(crate) const DISTILBERT: Fixture = Fixture("tiny_distilbert");
+pub(crate) const ROBERTA: Fixture = Fixture("tiny_roberta");
+
+/// One of each architecture that computes differently.
+pub(crate) const FIXTURES: [Fixture; 3] = [BERT, DISTILBERT, ROBERTA];
+
+impl Fixture {
+    pub(crate) fn read(self) -> Golden {
+        serde_json::from_str(&text(&format!("{}/golden.json", self.0))).unwrap()
+    }
+
+    pub(crate) fn config(self) -> BertConfig {
+        BertConfig::from_json(&text(&format!("{}/config.json", self.0))).unwrap()
+    }
+
+    /// Every tensor of one of its files.
+    pub(crate) fn tensors(self, name: &str) -> BTreeMap<String, Vec<f32>> {
+        tensors(&format!("{}/{name}", self.0))
+    }
+
+    pub(crate) fn weights(self) -> PathBuf {
+        path(&format!("{}/model.safetensors", self.0))
+    }
+
+    /// Its model: three labels, dropout 0, everything from its file.
+    pub(crate) fn model(self, options: &ClassifierOptions, device: &Device) -> BertClassifier {
+        let loaded = weights::load_file(&self.weights(), &self.config(), options, 0, device);
+        loaded.unwrap().0
+    }
+}
+
+/// The content of a `golden.json`.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
     pub(crate) forward: Forward,
@@ -26,6 +62,8 @@ pub(crate) struct Forward {
     pub(crate) gradient_norm: f64,
     pub(crate) mean_pooling_logits: Vec<Vec<f32>>,
     pub(crate) one_layer_logits: Vec<Vec<f32>>,
+    /// Of BERT only.
+    #[serde(default)]
     pub(crate) published_base_mean_pooled: Vec<Vec<f32>>,
 }
 
@@ -92,20 +130,6 @@ pub(crate) fn text(name: &str) -> String {
 
 pub(crate) fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).unwrap()
-}
-
-pub(crate) fn read() -> Golden {
-    serde_json::from_str(&text("tiny/golden.json")).unwrap()
-}
-
-pub(crate) fn config() -> BertConfig {
-    BertConfig::from_json(&text("tiny/config.json")).unwrap()
-}
-
-/// The tiny model of the goldens: three labels, dropout 0, everything from its file.
-pub(crate) fn model(options: &ClassifierOptions, device: &Device) -> BertClassifier {
-    let path = path("tiny/model.safetensors");
-    weights::load_file(&path, &config(), options, 0, device).unwrap().0
 }
 
 /// Every tensor of a safetensors file of `F32`.

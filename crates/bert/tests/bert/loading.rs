@@ -10,12 +10,12 @@ use converge_bert::{
 };
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::golden::{self, assert_close, values};
+use crate::golden::{self, BERT, DISTILBERT, FIXTURES, Fixture, ROBERTA, assert_close, values};
 
 type Loaded = Result<(BertClassifier, LoadReport), LoadError>;
 
 fn load(bytes: &[u8], options: &ClassifierOptions) -> Loaded {
-    weights::load(bytes, &golden::config(), options, 11, &of_tests())
+    weights::load(bytes, &golden::BERT.config(), options, 11, &of_tests())
 }
 
 fn problems(loaded: Loaded) -> Vec<TensorProblem> {
@@ -31,7 +31,11 @@ struct File(BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>);
 
 impl File {
     fn tiny() -> Self {
-        let bytes = golden::bytes("tiny/model.safetensors");
+        Self::of(BERT)
+    }
+
+    fn of(fixture: Fixture) -> Self {
+        let bytes = std::fs::read(fixture.weights()).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let owned = |view: &TensorView| (view.dtype(), view.shape().to_vec(), view.data().to_vec());
         Self(file.iter().map(|(name, view)| (name.to_owned(), owned(&view))).collect())
@@ -71,19 +75,101 @@ fn a_complete_file_is_used_completely() {
 
 #[test]
 fn names_without_prefix_load_the_same_model() {
-    let stripped = File::tiny().renamed(|name| name.trim_start_matches("bert.").to_owned());
     let device = of_tests();
-    let batch = golden::read().forward.batch;
-    let (model, report) = load(&stripped.bytes(), &ClassifierOptions::new(3)).unwrap();
-    assert_eq!(report.used.len(), stripped.0.len());
-    assert!(report.used.contains(&"embeddings.LayerNorm.weight".to_owned()));
-    let expected = golden::model(&ClassifierOptions::new(3), &device).forward(batch.input(&device));
-    assert_eq!(values(model.forward(batch.input(&device))), values(expected));
+    let options = ClassifierOptions::new(3);
+    for fixture in FIXTURES {
+        let prefix = format!("{}.", fixture.config().architecture.model_type());
+        let stripped = File::of(fixture).renamed(|name| {
+            let name = name.strip_prefix(&prefix).unwrap_or(name);
+            // As in 2018.
+            let norm = name.contains("LayerNorm") || name.contains("layer_norm");
+            match name.rsplit_once('.') {
+                Some((module, "weight")) if norm => format!("{module}.gamma"),
+                Some((module, "bias")) if norm => format!("{module}.beta"),
+                _ => name.to_owned(),
+            }
+        });
+        let batch = fixture.read().forward.batch;
+        let (model, report) =
+            weights::load(&stripped.bytes(), &fixture.config(), &options, 11, &device).unwrap();
+        assert_eq!(report.used.len(), stripped.0.len());
+        assert!(report.used.contains(&"embeddings.LayerNorm.gamma".to_owned()));
+        let expected = fixture.model(&options, &device).forward(batch.input(&device));
+        assert_eq!(values(model.forward(batch.input(&device))), values(expected));
+    }
+}
+
+#[test]
+fn what_is_no_classifier_in_other_architectures_is_ignored_by_name() {
+    let reasons = |fixture: Fixture, names: &[&str]| -> Vec<String> {
+        let mut file = File::of(fixture);
+        for name in names {
+            file.set(name, Dtype::F32, &[2]);
+        }
+        let options = ClassifierOptions { layers: Some(1), ..ClassifierOptions::new(3) };
+        let (_, report) =
+            weights::load(&file.bytes(), &fixture.config(), &options, 11, &of_tests()).unwrap();
+        assert_eq!(report.newly_initialised, [""; 0]);
+        let of = |name: &&str| {
+            let found = report.ignored.iter().find(|(ignored, _)| ignored == name);
+            found.unwrap_or_else(|| panic!("`{name}` is not ignored")).1.clone()
+        };
+        names.iter().map(of).collect()
+    };
+    let pretraining = "head of the pre-training task";
+    let cut = "only the first 1 layers are kept";
+    assert_eq!(
+        reasons(
+            DISTILBERT,
+            &[
+                "vocab_transform.weight",
+                "vocab_layer_norm.bias",
+                "vocab_projector.weight",
+                "qa_outputs.weight",
+                "distilbert.transformer.layer.1.ffn.lin3.bias",
+            ]
+        ),
+        [pretraining, pretraining, pretraining, "not part of a DistilBERT classifier", cut]
+    );
+    assert_eq!(
+        reasons(
+            ROBERTA,
+            &[
+                "lm_head.dense.weight",
+                "roberta.pooler.dense.weight",
+                "roberta.embeddings.position_ids",
+                "classifier.weight",
+                "roberta.encoder.layer.1.x",
+            ]
+        ),
+        [
+            pretraining,
+            "RoBERTa's classifier has a layer of its own for it",
+            "positions are counted, not stored",
+            "not part of a RoBERTa classifier",
+            cut
+        ]
+    );
+}
+
+#[test]
+fn a_base_alone_gets_the_head_of_its_architecture() {
+    for (fixture, head) in [
+        (DISTILBERT, ["pre_classifier", "classifier"]),
+        (ROBERTA, ["classifier.dense", "classifier.out_proj"]),
+    ] {
+        let mut file = File::of(fixture);
+        file.0.retain(|name, _| !name.contains("classifier"));
+        let options = ClassifierOptions::new(3);
+        let loaded = weights::load(&file.bytes(), &fixture.config(), &options, 11, &of_tests());
+        let expected = head.map(|name| [format!("{name}.weight"), format!("{name}.bias")]).concat();
+        assert_eq!(loaded.unwrap().1.newly_initialised, expected);
+    }
 }
 
 #[test]
 fn a_published_base_in_half_precision_loads() {
-    let golden = golden::read().forward;
+    let golden = golden::BERT.read().forward;
     let device = of_tests();
     let bytes = golden::bytes("tiny/published_base.safetensors");
     let (model, report) = load(&bytes, &ClassifierOptions::new(3)).unwrap();
@@ -135,10 +221,10 @@ fn a_head_is_initialised_from_the_seed_as_in_a_new_model() {
     assert_eq!(report.newly_initialised, ["classifier.weight", "classifier.bias"]);
     let reason = "another head: its shape is [3, 32], this task's [5, 32]";
     assert!(report.ignored.contains(&("classifier.weight".to_owned(), reason.to_owned())));
-    let new = BertClassifier::new(&golden::config(), &options, 11, &device).unwrap();
+    let new = BertClassifier::new(&golden::BERT.config(), &options, 11, &device).unwrap();
     let head = |model: &BertClassifier| model.parameter_data("classifier.weight").unwrap();
     assert_eq!(head(&model), head(&new));
-    let other = weights::load(&File::tiny().bytes(), &golden::config(), &options, 12, &device);
+    let other = weights::load(&File::tiny().bytes(), &golden::BERT.config(), &options, 12, &device);
     assert_ne!(head(&model), head(&other.unwrap().0));
 }
 
@@ -196,7 +282,7 @@ fn wrong_shapes_and_types_are_named_all_at_once() {
     file.set("bert.encoder.layer.0.intermediate.dense.weight", Dtype::F32, &[64, 32]);
     file.set("bert.embeddings.LayerNorm.bias", Dtype::I32, &[32]);
     file.0.remove("bert.encoder.layer.1.output.dense.bias");
-    let config = BertConfig { vocab_size: 70, ..golden::config() };
+    let config = BertConfig { vocab_size: 70, ..golden::BERT.config() };
     let options = ClassifierOptions::new(3);
     let error = weights::load(&file.bytes(), &config, &options, 0, &of_tests()).unwrap_err();
     assert_eq!(
@@ -217,9 +303,10 @@ fn a_shorter_file_is_corrupt_wherever_it_ends() {
     let cuts = (0..bytes.len()).step_by(997).chain([7, 8, 9, bytes.len() - 1]);
     for length in cuts {
         match load(&bytes[..length], &ClassifierOptions::new(3)) {
-            Err(LoadError::Corrupt { bytes, source }) => {
-                assert_eq!(bytes, length);
-                assert!(!source.to_string().is_empty());
+            Err(LoadError::Files { problems }) => {
+                let said = problems[0].to_string();
+                assert!(said.starts_with("the weights are not a sound safetensors file"), "{said}");
+                assert!(said.ends_with(&format!("({length} bytes)")), "{said}");
             }
             other => panic!("{length} bytes: {:?}", other.map(|found| found.1)),
         }
@@ -242,11 +329,17 @@ fn damage_to_the_header_is_an_error_or_harmless_but_never_a_panic() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let path = golden::path("nowhere/model.safetensors");
-    let error =
-        weights::load_file(&path, &golden::config(), &ClassifierOptions::new(3), 0, &of_tests())
-            .unwrap_err();
+    let error = weights::load_file(
+        &path,
+        &golden::BERT.config(),
+        &ClassifierOptions::new(3),
+        0,
+        &of_tests(),
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read the weights `{}`", path.display()));
-    assert!(error.source().is_some());
+    let LoadError::Files { problems } = error else { panic!("{error}") };
+    assert!(problems[0].source().is_some());
 }
 
 #[test]
@@ -264,33 +357,37 @@ fn impossible_options_are_refused_before_the_file_is_looked_at() {
 fn a_saved_model_comes_back_bit_for_bit() {
     let device = of_tests().autodiff();
     let options = ClassifierOptions::new(3);
-    let model = golden::model(&options, &device);
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    weights::save(&model, &mut file).unwrap();
-    let (loaded, report) =
-        weights::load_file(file.path(), &golden::config(), &options, 0, &device).unwrap();
-    let bytes = std::fs::read(file.path()).unwrap();
-    assert_eq!(report.used.len(), model.parameters().len());
-    assert_eq!(report.newly_initialised, [""; 0]);
-    let mut again = Vec::new();
-    weights::save(&loaded, &mut again).unwrap();
-    assert_eq!(bytes, again);
+    for fixture in FIXTURES {
+        let model = fixture.model(&options, &device);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        weights::save(&model, &mut file).unwrap();
+        // What was written beside it, as the architecture has it.
+        let config = BertConfig::from_json(&model.config().to_json()).unwrap();
+        let (loaded, report) =
+            weights::load_file(file.path(), &config, &options, 0, &device).unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        assert_eq!(report.used.len(), model.parameters().len());
+        assert_eq!(report.newly_initialised, [""; 0]);
+        let mut again = Vec::new();
+        weights::save(&loaded, &mut again).unwrap();
+        assert_eq!(bytes, again);
 
-    let original = File::tiny();
-    let saved = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(saved.len(), original.0.len());
-    for (name, view) in saved.iter() {
-        let (dtype, shape, data) = &original.0[name];
-        assert_eq!((view.dtype(), view.shape(), view.data()), (*dtype, &shape[..], &data[..]));
+        let original = File::of(fixture);
+        let saved = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(saved.len(), original.0.len());
+        for (name, view) in saved.iter() {
+            let (dtype, shape, data) = &original.0[name];
+            assert_eq!((view.dtype(), view.shape(), view.data()), (*dtype, &shape[..], &data[..]));
+        }
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
     }
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-    assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
 }
 
 #[test]
 fn a_failing_writer_is_an_error() {
     let mut full = [0_u8; 100];
-    let model = golden::model(&ClassifierOptions::new(3), &of_tests());
+    let model = golden::BERT.model(&ClassifierOptions::new(3), &of_tests());
     let error = weights::save(&model, &mut &mut full[..]).unwrap_err();
     assert_eq!(error.source.kind(), std::io::ErrorKind::WriteZero);
 }

@@ -3,6 +3,7 @@
 // Clippy allows them in functions marked `#[test]` but not in what those call.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod files;
 mod golden;
 mod loading;
 mod minilm;

@@ -26,7 +26,8 @@ fn take_config(text: &str) {
 }
 
 fn take_weights(bytes: &[u8]) -> Result<(), LoadError> {
-    weights::load(bytes, &golden::config(), &ClassifierOptions::new(3), 1, &of_tests()).map(drop)
+    weights::load(bytes, &golden::BERT.config(), &ClassifierOptions::new(3), 1, &of_tests())
+        .map(drop)
 }
 
 /// A safetensors file with any header over so many bytes of data.
@@ -130,7 +131,7 @@ fn a_model_that_its_weights_cannot_hold_is_refused_before_it_is_made() {
         hidden_size: 65_536,
         num_hidden_layers: 1000,
         intermediate_size: 1_000_000,
-        ..golden::config()
+        ..golden::BERT.config()
     };
     let loaded = weights::load(&bytes, &config, &ClassifierOptions::new(3), 1, &of_tests());
     let error = loaded.map(drop).unwrap_err().to_string();

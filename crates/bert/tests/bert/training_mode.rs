@@ -161,14 +161,14 @@ fn mean_pooling_has_no_pooler() {
 #[test]
 fn a_mapped_model_keeps_training() {
     let device = of_tests().autodiff();
-    let model = golden::model(&ClassifierOptions::new(3), &device);
+    let model = golden::BERT.model(&ClassifierOptions::new(3), &device);
     let before = all_values(&model);
     let model = model.map_parameters(|_, tensor| {
         assert!(!tensor.is_autodiff());
         tensor
     });
     assert_eq!(before, all_values(&model));
-    let batch = golden::read().forward.batch;
+    let batch = golden::BERT.read().forward.batch;
     let loss = batch.loss(model.forward(batch.input(&device)));
     let gradients = model.take_gradients(loss.backward());
     assert!(gradients.iter().all(|gradient| gradient.is_some()));
@@ -185,7 +185,7 @@ fn a_parameter_is_moved_out_after_a_backward_pass_and_not_copied() {
         return;
     }
     let device = of_tests().autodiff();
-    let batch = golden::read().forward.batch;
+    let batch = golden::BERT.read().forward.batch;
     let addresses = |model: BertClassifier| {
         let mut addresses = Vec::new();
         let model = model.map_parameters(|_, tensor| {
@@ -196,7 +196,7 @@ fn a_parameter_is_moved_out_after_a_backward_pass_and_not_copied() {
         });
         (model, addresses)
     };
-    let (model, before) = addresses(golden::model(&ClassifierOptions::new(3), &device));
+    let (model, before) = addresses(golden::BERT.model(&ClassifierOptions::new(3), &device));
     let loss = batch.loss(model.forward(batch.input(&device)));
     let gradients = model.take_gradients(loss.backward());
     let (model, after) = addresses(model);
@@ -210,8 +210,8 @@ fn a_parameter_is_moved_out_after_a_backward_pass_and_not_copied() {
 #[test]
 fn gradient_checkpointing_survives_an_update() {
     let device = of_tests().autodiff().gradient_checkpointing();
-    let model = golden::model(&ClassifierOptions::new(3), &device);
-    let batch = golden::read().forward.batch;
+    let model = golden::BERT.model(&ClassifierOptions::new(3), &device);
+    let batch = golden::BERT.read().forward.batch;
     let model = model.map_parameters(|_, tensor| tensor * 1.0);
     let loss = batch.loss(model.forward(batch.input(&device)));
     let gradients = model.take_gradients(loss.backward());

@@ -196,7 +196,7 @@ impl Loader {
     ) -> Result<(Arc<FileTokens>, String), Vec<Problem>> {
         let path = Path::new(path);
         let hash = self.hash(path)?;
-        let longest = source.config.max_position_embeddings;
+        let longest = source.config.max_sequence();
         let tokenizer = source.hashes.get("tokenizer").map_or("", String::as_str);
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let key = Key { content: &hash, extension: &extension, columns, tokenizer, longest };
@@ -226,7 +226,7 @@ impl Loader {
         if known != self.hashes.get(path).cloned() {
             return Err(vec![Problem::new(place, "was changed while it was read")]);
         }
-        let longest = source.config.max_position_embeddings;
+        let longest = source.config.max_sequence();
         let file = source
             .encoder
             .encode(&rows, longest)
@@ -476,7 +476,7 @@ fn resolve_max_length(
     source: &Source,
     specials: usize,
 ) -> Result<usize, Problem> {
-    let most = source.config.max_position_embeddings;
+    let most = source.config.max_sequence();
     let least = specials + 1;
     match max_length {
         MaxLength::Auto => Ok((quantile(&train.lengths(), 0.99) as usize).max(least).min(most)),

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use converge_bert::WeightFormat;
+
 use super::*;
+use crate::model_files::TokenizerFiles;
 
 /// A hub on the loopback device with the files of one model, `org/name`.
 struct Server {
@@ -59,23 +62,60 @@ fn hub(directory: &Path, endpoint: &str, offline: bool) -> Hub {
     }
 }
 
-const FILES: [&str; 2] = ["config.json", "model.safetensors"];
+const WHOLE: [(&str, &str); 3] =
+    [("config.json", "{}"), ("tokenizer.json", "tokens"), ("model.safetensors", "weights")];
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
 
 #[test]
 fn what_was_fetched_once_is_taken_from_the_cache() {
-    let server = serve(&[("config.json", "{}"), ("model.safetensors", "weights")]);
+    static FILES: &[(&str, &str)] = &WHOLE;
+    let server = serve(FILES);
     let directory = tempfile::tempdir().unwrap();
     let online = hub(directory.path(), &server.endpoint, false);
-    let [config, weights] = online.fetch("org/name", FILES).unwrap();
-    assert_eq!(std::fs::read_to_string(&config).unwrap(), "{}");
-    assert_eq!(std::fs::read_to_string(&weights).unwrap(), "weights");
+    let files = online.fetch("org/name").unwrap();
+    assert_eq!(read(&files.config), "{}");
+    assert_eq!(read(&files.weights.paths[0]), "weights");
 
     let requests = server.requests.load(Ordering::SeqCst);
     assert!(requests > 0);
     let offline = hub(directory.path(), &server.endpoint, true);
     for hub in [online, offline] {
-        assert_eq!(hub.fetch("org/name", FILES).unwrap(), [config.clone(), weights.clone()]);
+        assert_eq!(hub.fetch("org/name").unwrap(), files);
     }
+    assert_eq!(server.requests.load(Ordering::SeqCst), requests);
+}
+
+#[test]
+fn what_exists_of_an_old_model_is_fetched_once() {
+    let server = serve(&[
+        ("config.json", "{}"),
+        ("vocab.txt", "[PAD]"),
+        ("tokenizer_config.json", "{}"),
+        (
+            "pytorch_model.bin.index.json",
+            r#"{"weight_map": {"a": "pytorch_model-00001-of-00002.bin", "b": "pytorch_model-00002-of-00002.bin"}}"#,
+        ),
+        ("pytorch_model-00001-of-00002.bin", "first"),
+        ("pytorch_model-00002-of-00002.bin", "second"),
+    ]);
+    let directory = tempfile::tempdir().unwrap();
+    let hub = hub(directory.path(), &server.endpoint, false);
+    let files = hub.fetch("org/name").unwrap();
+    let parts: Vec<String> = files.weights.paths.iter().map(|path| read(path)).collect();
+    assert_eq!(parts, ["first", "second"]);
+    assert_eq!(files.weights.format, WeightFormat::PyTorch);
+    let TokenizerFiles::WordPieces { vocabulary, settings } = &files.tokenizer else {
+        panic!("{files:?}");
+    };
+    assert_eq!(
+        (read(vocabulary), settings.config.as_deref().map(read)),
+        ("[PAD]".into(), Some("{}".into()))
+    );
+    let requests = server.requests.load(Ordering::SeqCst);
+    assert_eq!(hub.fetch("org/name").unwrap(), files);
     assert_eq!(server.requests.load(Ordering::SeqCst), requests);
 }
 
@@ -83,20 +123,25 @@ fn what_was_fetched_once_is_taken_from_the_cache() {
 fn offline_says_what_the_cache_lacks() {
     let directory = tempfile::tempdir().unwrap();
     let hub = hub(directory.path(), "http://127.0.0.1:9", true);
-    let problems = hub.fetch("org/name", FILES).unwrap_err();
+    let problems = hub.fetch("org/name").unwrap_err();
     let said = problems[0].to_string();
     assert!(said.starts_with("hf:org/name: HF_HUB_OFFLINE is set and the cache"), "{said}");
-    assert!(said.ends_with("lacks config.json, model.safetensors"), "{said}");
+    assert!(said.ends_with("lacks config.json, tokenizer.json, model.safetensors"), "{said}");
 }
 
 #[test]
-fn a_file_that_the_model_lacks_is_named() {
+fn files_that_the_model_lacks_are_named_at_once() {
     let server = serve(&[("config.json", "{}")]);
     let directory = tempfile::tempdir().unwrap();
     let hub = hub(directory.path(), &server.endpoint, false);
-    let problems = hub.fetch("org/name", FILES).unwrap_err();
-    assert!(problems[0].message.starts_with("cannot fetch model.safetensors"), "{problems:?}");
-    assert!(problems[0].hint.as_deref().unwrap().contains("lacks this file"), "{problems:?}");
+    let problems = hub.fetch("org/name").unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    for (problem, file) in problems.iter().zip(["tokenizer.json", "model.safetensors"]) {
+        assert!(problem.message.ends_with(&format!(" has no {file}")), "{problems:?}");
+        assert!(problem.hint.as_deref().unwrap().ends_with("give its directory"), "{problems:?}");
+    }
+    let problems = hub.fetch("org/other").unwrap_err();
+    assert_eq!(problems[0].hint.as_deref(), Some("check the name of the model"));
 }
 
 #[test]
@@ -105,7 +150,7 @@ fn a_hub_out_of_reach_is_a_problem_with_a_way_on() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
     let hub = hub(directory.path(), &format!("http://127.0.0.1:{port}"), false);
-    let problems = hub.fetch("org/name", FILES).unwrap_err();
+    let problems = hub.fetch("org/name").unwrap_err();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].hint.as_deref().unwrap().contains("give its directory"), "{problems:?}");
 }
@@ -115,7 +160,7 @@ fn names_cannot_leave_the_cache() {
     let directory = tempfile::tempdir().unwrap();
     let hub = hub(directory.path(), "http://127.0.0.1:9", true);
     for name in ["", "../x", "a/../b", "a/b/c", "a/b@../c", "a b", "/a"] {
-        let problems = hub.fetch(name, FILES).unwrap_err();
+        let problems = hub.fetch(name).unwrap_err();
         assert_eq!(problems[0].message, "is not the name of a model", "{name}");
     }
     assert!(repository("bert-base-uncased").is_some());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use converge_bert::device::of_tests;
-use converge_bert::{BertClassifier, BertConfig, ClassifierOptions, weights};
+use converge_bert::{Architecture, BertClassifier, BertConfig, ClassifierOptions, weights};
 use converge_core::failure::FailureClass;
 use converge_core::objective::{At, Goal};
 use converge_core::seed::Seed;
@@ -12,7 +12,9 @@ use converge_core::settings::{Optimizer, Settings};
 use converge_finetune::{Ending, FineTuneError, Job, Observer, fine_tune};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Curves, Recorder, best_weights, job, objective, settings, write_toy};
+use crate::support::{
+    Curves, Recorder, best_weights, job, objective, settings, write_model, write_toy,
+};
 
 /// Tells a test binary that it is the child of [`run_in_child`].
 const CHILD: &str = "CONVERGE_FINETUNE_TEST_CHILD";
@@ -158,6 +160,18 @@ fn three_processes_end_with_the_bits_of_one() {
     settings.train.epochs = 3;
     settings.train.gradient_accumulation = 2;
     assert_same_bits(directory.path(), &settings, 0.0);
+}
+
+#[test]
+fn other_architectures_are_as_exact() {
+    for architecture in [Architecture::DistilBert, Architecture::Roberta] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = settings(&write_toy(directory.path(), "train.tsv", 100));
+        settings.model.preset = None;
+        settings.model.path = Some(write_model(directory.path(), architecture));
+        settings.train.epochs = 3;
+        assert_same_bits(directory.path(), &settings, 0.0);
+    }
 }
 
 #[test]

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use converge_bert::device::of_tests;
+use converge_bert::{Architecture, BertClassifier, BertConfig, ClassifierOptions, weights};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{Preset, Settings};
 use converge_finetune::{Control, Job, Observer, PrepareRequest};
 
+const SIGNS: [[&str; 3]; 2] = [["awful", "boring", "dull"], ["great", "lovely", "superb"]];
+const FILLERS: [&str; 10] =
+    ["the", "film", "was", "a", "plot", "and", "actor", "scene", "with", "of"];
+
 /// Writes a table of texts that a few words give away, and returns its path.
 pub(crate) fn write_toy(directory: &Path, name: &str, rows: usize) -> String {
-    let signs = [["awful", "boring", "dull"], ["great", "lovely", "superb"]];
-    let fillers = ["the", "film", "was", "a", "plot", "and", "actor", "scene", "with", "of"];
     let mut text = String::from("text\tlabel\n");
     let mut draw = 0;
     let mut below = |bound: usize| {
@@ -20,13 +24,49 @@ pub(crate) fn write_toy(directory: &Path, name: &str, rows: usize) -> String {
     };
     for row in 0..rows {
         let class = row % 2;
-        let mut words: Vec<&str> = (0..3 + below(9)).map(|_| fillers[below(10)]).collect();
-        words.insert(below(words.len()), signs[class][below(3)]);
+        let mut words: Vec<&str> = (0..3 + below(9)).map(|_| FILLERS[below(10)]).collect();
+        words.insert(below(words.len()), SIGNS[class][below(3)]);
         text += &format!("{}\t{}\n", words.join(" "), ["neg", "pos"][class]);
     }
     let path = directory.join(name);
     std::fs::write(&path, text).unwrap();
     path.to_string_lossy().into_owned()
+}
+
+/// Writes a random model of an architecture, with a `vocab.txt` for the words of [`write_toy`], and returns its path.
+pub(crate) fn write_model(directory: &Path, architecture: Architecture) -> String {
+    let directory = directory.join(architecture.model_type());
+    std::fs::create_dir_all(&directory).unwrap();
+    let (special, settings, pad_token_id) = match architecture {
+        Architecture::Bert | Architecture::DistilBert => {
+            (["[PAD]", "[UNK]", "[CLS]", "[SEP]"], "{}", 0)
+        }
+        Architecture::Roberta | Architecture::XlmRoberta => (
+            ["<s>", "<pad>", "</s>", "<unk>"],
+            r#"{"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}"#,
+            1,
+        ),
+    };
+    let words = SIGNS.into_iter().flatten().chain(FILLERS);
+    let tokens: Vec<&str> = special.into_iter().chain(words).collect();
+    let config = BertConfig {
+        architecture,
+        pad_token_id,
+        type_vocab_size: match architecture {
+            Architecture::Bert => 2,
+            Architecture::DistilBert => 0,
+            Architecture::Roberta | Architecture::XlmRoberta => 1,
+        },
+        ..BertConfig::tiny(tokens.len())
+    };
+    let write = |name: &str, content: &str| std::fs::write(directory.join(name), content).unwrap();
+    write("config.json", &config.to_json());
+    write("vocab.txt", &(tokens.join("\n") + "\n"));
+    write("tokenizer_config.json", settings);
+    let model = BertClassifier::new(&config, &ClassifierOptions::new(2), 7, &of_tests()).unwrap();
+    let mut file = std::fs::File::create(directory.join("model.safetensors")).unwrap();
+    weights::save(&model, &mut file).unwrap();
+    directory.to_string_lossy().into_owned()
 }
 
 /// Returns settings for the preset on a file, with dropout.
