@@ -114,6 +114,10 @@ pub struct DataSettings {
     pub train_limit: Option<u64>,
     /// Most validation examples: drawn likewise.
     pub validation_limit: Option<u64>,
+    /// Trains on the validation split as well, which is then no split of its own. Not for sweep files: [`crate::refit`]
+    /// sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub train_on_validation: bool,
 }
 
 /// The update rule of the training.
@@ -334,6 +338,7 @@ impl DataSettings {
             test_fraction: 0.0,
             train_limit: None,
             validation_limit: None,
+            train_on_validation: false,
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Reading order: `train` is the loop, `start` what comes before it; `data` makes token numbers of
 //! files, `batch`, `loss`, `gradients`, `optimizer` and `schedule` make a step, `evaluation` and
-//! `travel` say where it led, `checkpoint` and `best` keep it.
+//! `travel` say where it led, `checkpoint` and `best` keep it. Afterwards: `trained` opens what was kept, `predict` and
+//! `examination` ask it, `package` makes a folder of it that other programs open.
 //!
 //! # Exactness
 //! A training that was stopped or killed and goes on from a checkpoint ends with the same bits as
@@ -19,6 +20,7 @@ mod data;
 mod device;
 mod durable;
 mod evaluation;
+mod examination;
 mod gradients;
 mod hub;
 mod job;
@@ -26,17 +28,24 @@ mod layer_groups;
 mod loss;
 mod loss_scale;
 mod optimizer;
+mod package;
 mod permutation;
+mod predict;
 mod prepare;
 mod regular_file;
 mod schedule;
 mod source;
 mod start;
 mod train;
+mod trained;
 mod travel;
 mod vocabulary;
 
 pub use device::{DeviceInfo, Presence, class_of_panic, devices};
+pub use examination::{Examination, Origin, Overlap, Scores, examine};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
+pub use package::{Package, Saved, save};
+pub use predict::{Prediction, Texts};
 pub use prepare::{PrepareRequest, prepare};
 pub use train::fine_tune;
+pub use trained::TrainedModel;

@@ -200,7 +200,7 @@ pub(crate) fn config_problems(path: &Path, error: &ConfigError) -> Vec<Problem> 
     }
 }
 
-fn load_problems(path: &Path, error: &LoadError) -> Vec<Problem> {
+pub(crate) fn load_problems(path: &Path, error: &LoadError) -> Vec<Problem> {
     let place = path.to_string_lossy();
     match error {
         LoadError::Read { source, .. } => vec![unreadable(path, source)],

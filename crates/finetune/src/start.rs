@@ -11,10 +11,11 @@ use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
 use converge_core::settings::{Freeze, Precision, Settings};
 use converge_core::steps;
+use converge_core::task::Task;
 use serde_json::json;
 
 use crate::batch::Order;
-use crate::best::BestDirectory;
+use crate::best::{BestDirectory, Usage};
 use crate::checkpoint::{self, Progress};
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::data::split;
@@ -71,7 +72,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         &job.attempt_directory,
         &model,
         &dataset.labels,
-        dataset.max_length,
+        Usage { max_length: dataset.max_length, pooling: train.pooling, task: Task::Classes },
         tokenizer_json,
     );
     let mut progress = Progress {
@@ -104,6 +105,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         dropout_seed: job.seeds.dropout,
         micro_batches: MicroBatches::of(train, job.accumulation_factor),
         settings: train.clone(),
+        ends_with_test: settings.data.train_on_validation,
         objective: job.objective.clone(),
         train_subset: dataset.train.subset(subset.into_iter()),
         encoder,
@@ -158,7 +160,7 @@ fn content_hashes(source: &Source, dataset: &Dataset) -> BTreeMap<String, String
 /// is the accumulation factor: after running out of memory a trial goes on from the checkpoint that it has.
 fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
     let Settings { train, model, data } = &job.settings;
-    let identity = json!({
+    let mut identity = json!({
         "train": train,
         "model": { "preset": model.preset, "layers": model.layers },
         "data": {
@@ -171,6 +173,10 @@ fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>) -> String {
         "seeds": job.seeds,
         "objective": job.objective,
     });
+    // Not named where it is off, so that checkpoints from before there was a choice stay usable.
+    if data.train_on_validation {
+        identity["data"]["train_on_validation"] = true.into();
+    }
     durable::sha256(identity.to_string().as_bytes())
 }
 

@@ -56,7 +56,7 @@ impl Key<'_> {
             &self.columns.text,
             if pair.is_some() { "pair" } else { "single" },
             pair.unwrap_or_default(),
-            &self.columns.label,
+            self.columns.label.as_deref().unwrap_or_default(),
             self.tokenizer,
             &longest,
         ];
@@ -244,7 +244,7 @@ mod tests {
         let columns = |text: &str, text_pair: Option<&str>| Columns {
             text: text.into(),
             text_pair: text_pair.map(str::to_owned),
-            label: "label".into(),
+            label: Some("label".into()),
         };
         let [plain, other, empty_pair] =
             [columns("a", None), columns("b", None), columns("a", Some(""))];

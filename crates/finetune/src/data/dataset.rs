@@ -53,6 +53,53 @@ impl Examples {
         Self { file: Arc::new(file), places, classes }
     }
 
+    /// Returns all examples of a file, in its order, for a model that knows these labels.
+    ///
+    /// # Errors
+    /// A problem for each label that it does not know.
+    pub(crate) fn of_file(
+        file: FileTokens,
+        labels: &[String],
+        path: &str,
+        train_path: &str,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let classes = class_map(&file, labels, path, train_path, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self { places: (0..file.examples.len()).collect(), file: Arc::new(file), classes })
+    }
+
+    /// Returns these examples and then those, whichever files they are from.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        if Arc::ptr_eq(&self.file, &other.file) {
+            let places = self.places.iter().chain(&other.places).copied().collect();
+            return Self { places, ..self.clone() };
+        }
+        let mut file = (*self.file).clone();
+        let examples = file.examples.len();
+        let (labels, ids) = (file.labels.len() as u32, file.ids.len() as u64);
+        file.labels.extend(other.file.labels.iter().cloned());
+        file.ids.extend(&other.file.ids);
+        file.examples.extend(other.file.examples.iter().map(|example| Example {
+            label: example.label + labels,
+            start: example.start + ids,
+            ..example.clone()
+        }));
+        let further = other.places.iter().map(|place| place + examples);
+        Self {
+            places: self.places.iter().copied().chain(further).collect(),
+            classes: self.classes.iter().chain(other.classes.iter()).copied().collect(),
+            file: Arc::new(file),
+        }
+    }
+
+    /// Returns the hashes of their texts.
+    pub(crate) fn texts(&self) -> BTreeSet<u64> {
+        (0..self.len()).map(|position| self.example(position).text_hash).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -209,7 +256,7 @@ pub(crate) fn columns(settings: &DataSettings) -> Columns {
     Columns {
         text: settings.text.clone(),
         text_pair: settings.text_pair.clone(),
-        label: settings.label.clone(),
+        label: Some(settings.label.clone()),
     }
 }
 
@@ -288,12 +335,9 @@ impl Dataset {
 
     /// Returns how many texts stand in training and in validation or test as well.
     pub(crate) fn duplicates_between_splits(&self) -> u64 {
-        let texts = |examples: &Examples| -> BTreeSet<u64> {
-            (0..examples.len()).map(|position| examples.example(position).text_hash).collect()
-        };
         let held_out: BTreeSet<u64> =
-            [&self.validation, &self.test].into_iter().flatten().flat_map(texts).collect();
-        texts(&self.train).intersection(&held_out).count() as u64
+            [&self.validation, &self.test].into_iter().flatten().flat_map(Examples::texts).collect();
+        self.train.texts().intersection(&held_out).count() as u64
     }
 }
 
@@ -375,6 +419,11 @@ impl Splits {
         }
         if !problems.is_empty() {
             return Err(problems);
+        }
+        if settings.train_on_validation
+            && let Some(added) = validation.take()
+        {
+            train = train.joined(&added);
         }
         Ok(Dataset { labels, train, validation, test, max_length, hashes })
     }

@@ -21,7 +21,7 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
 /// Reads a table; what is accepted is whole.
 fn take_table(name: &Path, content: &[u8]) {
     for pair in [None, Some("pair".to_owned())] {
-        let columns = Columns { text: "text".into(), text_pair: pair, label: "label".into() };
+        let columns = Columns { text: "text".into(), text_pair: pair, label: Some("label".into()) };
         match read(name, content, &columns) {
             Ok(rows) => {
                 assert!(!rows.is_empty());

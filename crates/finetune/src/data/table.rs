@@ -13,15 +13,8 @@ const LISTED_PROBLEMS: usize = 20;
 pub(crate) struct Columns {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
-    pub(crate) label: String,
-}
-
-impl Columns {
-    fn names(&self) -> Vec<&str> {
-        let mut names = vec![self.text.as_str(), self.label.as_str()];
-        names.extend(self.text_pair.as_deref());
-        names
-    }
+    /// None where nothing is to be learnt from the rows.
+    pub(crate) label: Option<String>,
 }
 
 /// One example as written.
@@ -29,7 +22,7 @@ impl Columns {
 pub(crate) struct Row {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
-    /// Without white space around it, never empty.
+    /// Without white space around it; empty only where no column was asked for.
     pub(crate) label: String,
     /// Line of the file, from 1, on which the row begins.
     pub(crate) line: u64,
@@ -155,7 +148,7 @@ fn lines(content: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 struct Places {
     text: usize,
     text_pair: Option<usize>,
-    label: usize,
+    label: Option<usize>,
     width: usize,
 }
 
@@ -190,7 +183,8 @@ fn take_record(
         return true;
     }
     let text_pair = places.text_pair.map(|place| texts[place].to_owned());
-    push_row(rows, report, texts[places.text].to_owned(), text_pair, texts[places.label], line);
+    let label = places.label.map(|place| texts[place]);
+    push_row(rows, report, texts[places.text].to_owned(), text_pair, label, line);
     true
 }
 
@@ -199,15 +193,15 @@ fn push_row(
     report: &mut Report<'_>,
     text: String,
     text_pair: Option<String>,
-    label: &str,
+    label: Option<&str>,
     line: u64,
 ) {
-    let label = label.trim();
-    if label.is_empty() {
+    let label = label.map(str::trim);
+    if label == Some("") {
         report.row(Problem::new(report.at(line), "has an empty label"));
         return;
     }
-    rows.push(Row { text, text_pair, label: label.to_owned(), line });
+    rows.push(Row { text, text_pair, label: label.unwrap_or_default().to_owned(), line });
 }
 
 fn find_columns(
@@ -217,30 +211,26 @@ fn find_columns(
     report: &mut Report<'_>,
 ) -> Option<Places> {
     let header: Vec<&str> = header.iter().map(|name| name.trim()).collect();
-    let mut found = Vec::new();
-    for wanted in columns.names() {
+    let mut find = |wanted: &str| {
         let places: Vec<usize> =
             (0..header.len()).filter(|place| header[*place] == wanted).collect();
-        match places.as_slice() {
-            [] => {
-                let problem = missing_column(&report.at(line), wanted, &header);
-                report.problems.push(problem);
-            }
-            [place] => found.push(*place),
-            _ => report
-                .problems
-                .push(Problem::new(report.at(line), format!("has column `{wanted}` twice"))),
-        }
-    }
-    if found.len() < columns.names().len() {
+        let problem = match places.as_slice() {
+            [place] => return Some(*place),
+            [] => missing_column(&report.at(line), wanted, &header),
+            _ => Problem::new(report.at(line), format!("has column `{wanted}` twice")),
+        };
+        report.problems.push(problem);
+        None
+    };
+    let text = find(&columns.text);
+    let label = columns.label.as_deref().map(&mut find);
+    let text_pair = columns.text_pair.as_deref().map(&mut find);
+    // What was asked for and is not there has been reported.
+    if label == Some(None) || text_pair == Some(None) {
         return None;
     }
-    Some(Places {
-        text: found[0],
-        label: found[1],
-        text_pair: found.get(2).copied(),
-        width: header.len(),
-    })
+    let (label, text_pair) = (label.flatten(), text_pair.flatten());
+    Some(Places { text: text?, label, text_pair, width: header.len() })
 }
 
 fn missing_column(place: &str, wanted: &str, header: &[&str]) -> Problem {
@@ -338,13 +328,11 @@ fn take_object(
     };
     let text = string(&columns.text, false);
     let text_pair = columns.text_pair.as_deref().map(|name| string(name, false));
-    let label = string(&columns.label, true);
-    if let (Some(text), Some(label)) = (text, label) {
-        match text_pair {
-            Some(None) => {}
-            Some(pair) => push_row(rows, report, text, pair, &label, line),
-            None => push_row(rows, report, text, None, &label, line),
-        }
+    let label = columns.label.as_deref().map(|name| string(name, true));
+    // What was asked for and is not there has been reported.
+    if let (Some(text), true, true) = (text, text_pair != Some(None), label != Some(None)) {
+        let label = label.flatten();
+        push_row(rows, report, text, text_pair.flatten(), label.as_deref(), line);
     }
 }
 
