@@ -36,3 +36,5 @@ mod sweep_files;
 mod upgrades;
 /// What a home can do without, what is wrong with it, and a database from its logs.
 mod upkeep;
+/// What a sweep was run for: its best model, saved, asked, judged, and trained once more on all data.
+mod winner;

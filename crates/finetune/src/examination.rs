@@ -84,25 +84,23 @@ pub fn examine(
 ) -> Result<Option<Scores>, Vec<Problem>> {
     let Examination { file: path, text, text_pair, label, origin, .. } = examination;
     let content = regular_file::read(path).map_err(|error| vec![unreadable(path, &error)])?;
-    let columns = Columns {
-        text: text.clone(),
-        text_pair: text_pair.clone(),
-        label: Some(label.clone()),
-    };
+    let columns =
+        Columns { text: text.clone(), text_pair: text_pair.clone(), label: Some(label.clone()) };
     let rows = table::read(path, &content, &columns)?;
     let place = path.to_string_lossy();
     let tokens = model
         .encoder
         .encode(&rows, model.model.config().max_position_embeddings)
         .map_err(|error| vec![Problem::new(place.clone(), error.to_string())])?;
-    let trained_on = origin.as_ref().map_or("the training data", |o| o.settings.data.train.as_str());
+    let trained_on =
+        origin.as_ref().map_or("the training data", |o| o.settings.data.train.as_str());
     let examples = Examples::of_file(tokens, model.labels(), &place, trained_on)?;
     let sequences = Sequences { encoder: &model.encoder, max_length: model.max_length };
     let labels = model.labels();
-    let found =
-        evaluate(&model.model, &examples, sequences, labels.len(), &model.device, control);
+    let found = evaluate(&model.model, &examples, sequences, labels.len(), &model.device, control);
     let Some(found) = found else { return Ok(None) };
-    let short = |name: &str| name.strip_prefix(SPLIT).map(|name| name.trim_start_matches('/').to_owned());
+    let short =
+        |name: &str| name.strip_prefix(SPLIT).map(|name| name.trim_start_matches('/').to_owned());
     let metrics = found.metrics(SPLIT, labels).into_iter();
     let metrics = metrics.filter_map(|(name, value)| Some((short(&name)?, value))).collect();
     let hash = durable::sha256(&content);
@@ -118,15 +116,15 @@ pub fn examine(
 
 fn overlap(examples: &Examples, hash: &str, origin: &Origin, model: &Path) -> Overlap {
     let same = |role: &&str| origin.hashes.get(*role).is_some_and(|known| known == hash);
-    let same_file = ["train", "validation"].iter().filter(|role| same(role)).map(|role| (*role).to_owned());
+    let same_file =
+        ["train", "validation"].iter().filter(|role| same(role)).map(|role| (*role).to_owned());
     let mut overlap = Overlap { same_file: same_file.collect(), ..Overlap::default() };
     match splits(origin, model) {
         Ok(dataset) => {
             let count = |split: &Examples| {
                 let texts = split.texts();
-                let known = |position: &usize| {
-                    texts.contains(&examples.example(*position).text_hash)
-                };
+                let known =
+                    |position: &usize| texts.contains(&examples.example(*position).text_hash);
                 (0..examples.len()).filter(known).count() as u64
             };
             overlap.in_training = Some(count(&dataset.train));
@@ -151,8 +149,11 @@ fn splits(origin: &Origin, model: &Path) -> Result<Dataset, String> {
             return Err(format!("{path}: has changed since the model was trained"));
         }
     }
-    let settings =
-        ModelSettings { path: Some(model.to_string_lossy().into_owned()), preset: None, layers: None };
+    let settings = ModelSettings {
+        path: Some(model.to_string_lossy().into_owned()),
+        preset: None,
+        layers: None,
+    };
     let source = Source::open(&settings, || Ok(Vec::new())).map_err(told)?;
     let mut loader = Loader::new(&origin.cache_directory);
     Dataset::load(data, train.max_length, &source, origin.split_seed, &mut loader).map_err(told)

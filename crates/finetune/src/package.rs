@@ -81,12 +81,15 @@ fn look(directory: &Path, replace: bool) -> Result<bool, Problem> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(Problem::new(place, format!("is no folder to write to: {error}"))),
+        Err(error) => {
+            return Err(Problem::new(place, format!("is no folder to write to: {error}")));
+        }
     };
     if entries.count() == 0 {
         return Ok(true);
     }
-    let is_model = ["config.json", "model.safetensors"].iter().all(|name| directory.join(name).is_file());
+    let is_model =
+        ["config.json", "model.safetensors"].iter().all(|name| directory.join(name).is_file());
     match (replace, is_model) {
         (true, true) => Ok(true),
         (true, false) => Err(Problem::new(place, "is not empty and holds no model")
@@ -139,7 +142,8 @@ fn files(package: &Package, aside: &Path) -> Result<Saved, Vec<Problem>> {
         Tokenizer::new(tokenizer, &kind, head.max_length, shape.pad_token_id);
 
     let place = aside.to_string_lossy().into_owned();
-    let failed = |error: io::Error| vec![Problem::new(&place, format!("cannot be written: {error}"))];
+    let failed =
+        |error: io::Error| vec![Problem::new(&place, format!("cannot be written: {error}"))];
     fs::create_dir_all(aside).map_err(failed)?;
     let mut bytes = 0;
     let mut write = |name: &str, content: &[u8]| -> Result<(), Vec<Problem>> {
@@ -172,9 +176,11 @@ fn files(package: &Package, aside: &Path) -> Result<Saved, Vec<Problem>> {
     // Last: a folder with it is whole.
     let description = pretty(&description);
     bytes += description.len() as u64;
-    durable::write(&aside.join("converge.json"), Sync::Yes, |writer| writer.write_all(&description))
-        .and_then(|_| durable::sync_directory(aside))
-        .map_err(failed)?;
+    durable::write(&aside.join("converge.json"), Sync::Yes, |writer| {
+        writer.write_all(&description)
+    })
+    .and_then(|_| durable::sync_directory(aside))
+    .map_err(failed)?;
     Ok(Saved { weights, bytes })
 }
 
@@ -242,9 +248,8 @@ impl Tokenizer {
 fn tokens(json: &Value) -> Vec<(String, usize)> {
     let number = |value: &Value| value.as_u64().and_then(|id| usize::try_from(id).ok());
     let vocabulary = json["model"]["vocab"].as_object().into_iter().flatten();
-    let mut tokens: Vec<(String, usize)> = vocabulary
-        .filter_map(|(token, id)| Some((token.clone(), number(id)?)))
-        .collect();
+    let mut tokens: Vec<(String, usize)> =
+        vocabulary.filter_map(|(token, id)| Some((token.clone(), number(id)?))).collect();
     let known: std::collections::BTreeSet<usize> = tokens.iter().map(|(_, id)| *id).collect();
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         if let (Some(token), Some(id)) = (added["content"].as_str(), number(&added["id"]))
@@ -289,7 +294,10 @@ mod tests {
         let made = Tokenizer::new(json, "distilbert", 17, 0);
         assert_eq!(made.vocabulary.as_deref(), Some("[PAD]\n[UNK]\n[CLS]\nb\n[NEW]\n"));
         assert_eq!(made.json["truncation"], Value::Null);
-        assert_eq!(made.special, json!({ "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]" }));
+        assert_eq!(
+            made.special,
+            json!({ "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]" })
+        );
         assert_eq!(made.settings["model_max_length"], 17);
         assert_eq!(made.settings["model_input_names"], json!(["input_ids", "attention_mask"]));
     }

@@ -40,17 +40,10 @@ impl Texts {
     ///
     /// # Errors
     /// Every problem with it, each with its line.
-    pub fn of_file(
-        path: &Path,
-        text: &str,
-        text_pair: Option<&str>,
-    ) -> Result<Self, Vec<Problem>> {
+    pub fn of_file(path: &Path, text: &str, text_pair: Option<&str>) -> Result<Self, Vec<Problem>> {
         let content = regular_file::read(path).map_err(|error| vec![unreadable(path, &error)])?;
-        let columns = Columns {
-            text: text.to_owned(),
-            text_pair: text_pair.map(str::to_owned),
-            label: None,
-        };
+        let columns =
+            Columns { text: text.to_owned(), text_pair: text_pair.map(str::to_owned), label: None };
         let rows = table::read(path, &content, &columns)?;
         Ok(Self { rows, place: path.to_string_lossy().into_owned() })
     }
@@ -58,10 +51,7 @@ impl Texts {
     /// Takes texts as they are; `first_line` is the number of the first.
     pub fn of_lines(lines: Vec<String>, first_line: u64) -> Self {
         let row = |(text, line)| Row { text, text_pair: None, label: String::new(), line };
-        Self {
-            rows: lines.into_iter().zip(first_line..).map(row).collect(),
-            place: "stdin".into(),
-        }
+        Self { rows: lines.into_iter().zip(first_line..).map(row).collect(), place: "stdin".into() }
     }
 }
 

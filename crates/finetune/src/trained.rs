@@ -42,8 +42,8 @@ impl TrainedModel {
     /// # Errors
     /// Every problem with its files.
     pub fn open(directory: &Path, hash: Option<&str>, device: &str) -> Result<Self, Vec<Problem>> {
-        let device =
-            device::open(device).map_err(|error| vec![Problem::new("device", error.to_string())])?;
+        let device = device::open(device)
+            .map_err(|error| vec![Problem::new("device", error.to_string())])?;
         let [config_path, tokenizer_path, weights_path] =
             ["config.json", "tokenizer.json", "model.safetensors"].map(|name| directory.join(name));
         let mut problems = Vec::new();
@@ -55,8 +55,11 @@ impl TrainedModel {
             Err(error) => problems.push(unreadable(&weights_path, &error)),
             Ok(found) if hash.is_some_and(|hash| hash != found) => {
                 problems.push(
-                    Problem::new(weights_path.to_string_lossy(), "are not the weights that were saved")
-                        .hint("copy or save the folder again; `converge.json` in it has their SHA-256"),
+                    Problem::new(
+                        weights_path.to_string_lossy(),
+                        "are not the weights that were saved",
+                    )
+                    .hint("copy or save the folder again; `converge.json` in it has their SHA-256"),
                 );
             }
             Ok(_) => {}
@@ -71,8 +74,11 @@ impl TrainedModel {
         let head = Head::read(&config_text);
         if head.is_none() {
             problems.push(
-                Problem::new(config_path.to_string_lossy(), "is not of a model that converge trained")
-                    .hint("`converge save` makes folders that can be used here"),
+                Problem::new(
+                    config_path.to_string_lossy(),
+                    "is not of a model that converge trained",
+                )
+                .hint("`converge save` makes folders that can be used here"),
             );
         }
         let (Some(config), Some(head)) = (config, head) else { return Err(problems) };

@@ -74,8 +74,7 @@ fn answer(
                 }
                 Input::Lines => None,
             };
-            let model = both(open(&model, device), texts)?;
-            let (model, texts) = model;
+            let (model, texts) = both(open(&model, device), texts)?;
             ready(&model, mouth);
             let mut each = |prediction| mouth.say(&row(&prediction));
             match texts {
@@ -134,9 +133,7 @@ fn both<A, B>(
 ) -> Result<(A, Option<B>), Vec<Problem>> {
     match (one, other.transpose()) {
         (Ok(one), Ok(other)) => Ok((one, other)),
-        (one, other) => {
-            Err(one.err().into_iter().chain(other.err()).flatten().collect())
-        }
+        (one, other) => Err(one.err().into_iter().chain(other.err()).flatten().collect()),
     }
 }
 
@@ -146,10 +143,7 @@ fn ready(model: &TrainedModel, mouth: &mut Mouth) {
 
 fn row(prediction: &Prediction) -> Answer {
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
-    Answer::Row {
-        logits: wide(&prediction.logits),
-        probabilities: wide(&prediction.probabilities),
-    }
+    Answer::Row { logits: wide(&prediction.logits), probabilities: wide(&prediction.probabilities) }
 }
 
 /// Answers line by line: what has come is judged together, and nothing waits for more.
@@ -211,10 +205,13 @@ fn lines(stdin: impl Read + Send + 'static) -> Receiver<Result<String, String>> 
 /// Tells of a panic.
 fn told(panic: &(dyn std::any::Any + Send)) -> Problem {
     let message = panic.downcast_ref::<String>().map(String::as_str);
-    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
+    let message =
+        message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
     let problem = Problem::new("", format!("the worker panicked: {message}"));
     match converge_finetune::class_of_panic(message) {
-        converge_core::failure::FailureClass::Oom => problem.hint("a smaller --batch-size needs less memory"),
+        converge_core::failure::FailureClass::Oom => {
+            problem.hint("a smaller --batch-size needs less memory")
+        }
         _ => problem.hint("this is a defect of converge: please report it"),
     }
 }

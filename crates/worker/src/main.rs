@@ -20,7 +20,8 @@ fn main() -> ExitCode {
         Ok(Calling::Train(arguments)) => converge_worker::run(arguments),
         Ok(Calling::Infer { device, threads }) => converge_worker::infer(&device, threads),
         Err(error) => {
-            let usage = "converge-worker (--directory DIR | --infer) --device NAME --threads N | --devices";
+            let usage =
+                "converge-worker (--directory DIR | --infer) --device NAME --threads N | --devices";
             let _ = writeln!(std::io::stderr(), "error: {error}\nusage: {usage}");
             ExitCode::from(USAGE)
         }

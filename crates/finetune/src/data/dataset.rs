@@ -335,8 +335,11 @@ impl Dataset {
 
     /// Returns how many texts stand in training and in validation or test as well.
     pub(crate) fn duplicates_between_splits(&self) -> u64 {
-        let held_out: BTreeSet<u64> =
-            [&self.validation, &self.test].into_iter().flatten().flat_map(Examples::texts).collect();
+        let held_out: BTreeSet<u64> = [&self.validation, &self.test]
+            .into_iter()
+            .flatten()
+            .flat_map(Examples::texts)
+            .collect();
         self.train.texts().intersection(&held_out).count() as u64
     }
 }

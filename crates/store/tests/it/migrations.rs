@@ -81,6 +81,10 @@ fn no_file_that_was_merged_is_edited() {
             "8b7efbf858475587ce3167fc473f8c5a882fdffc0f9fd6f977f015bd2be5bd03",
         ),
         ("0005_kinds.sql", "7f6d32c50e703145ff4b4031f8c54e0ff6a98a90fadd7520bc308894849098ac"),
+        (
+            "0007_beside_the_search.sql",
+            "70409fe0e1ff49cd15fbbe3d9efa52b58be2c53e7a83ef2cd642ea4451494e19",
+        ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
@@ -108,7 +112,7 @@ fn opening_again_changes_nothing() {
     drop(Store::create_or_open(&path).unwrap());
     assert_eq!(dump(&path), before);
     let version = query(&path, "PRAGMA user_version");
-    assert_eq!((version.len(), version[0].as_str()), (1, "5"));
+    assert_eq!((version.len(), version[0].as_str()), (1, "6"));
     assert_eq!(query(&path, "PRAGMA application_id"), [0x436e_7667.to_string()]);
     assert_eq!(query(&path, "PRAGMA journal_mode"), ["wal"]);
 }
@@ -141,14 +145,14 @@ fn a_newer_database_is_refused_and_left_alone() {
     raw(&path).pragma_update(None, "user_version", 99).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let error = Store::create_or_open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 4, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 6, .. }));
     let sentence = format!(
-        "`{}` was written by a newer converge (schema version 99; this one knows 4)",
+        "`{}` was written by a newer converge (schema version 99; this one knows 6)",
         path.display()
     );
     assert_eq!(error.to_string(), sentence);
     let error = Reader::open(&path).unwrap_err();
-    assert!(matches!(error, ReadError::Newer { found: 99, known: 4, .. }));
+    assert!(matches!(error, ReadError::Newer { found: 99, known: 6, .. }));
     assert_eq!(error.to_string(), sentence);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
@@ -159,7 +163,7 @@ fn an_older_database_asks_readers_to_wait_for_a_writer() {
     let path = home.path();
     drop(home.store);
     raw(&path).pragma_update(None, "user_version", 1).unwrap();
-    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 4, .. })));
+    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 6, .. })));
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn jsonl_takes_labels_of_any_plain_type() {
 
 #[test]
 fn a_pair_has_its_own_column() {
-    let columns = Columns { text_pair: Some("b".into()), text: "a".into(), label: Some("l".into()) };
+    let columns =
+        Columns { text_pair: Some("b".into()), text: "a".into(), label: Some("l".into()) };
     let rows = read(Path::new("x.tsv"), b"l\ta\tb\n1\tone\ttwo\n", &columns).unwrap();
     assert_eq!(rows[0].text_pair.as_deref(), Some("two"));
     assert_eq!(rows[0].text, "one");
