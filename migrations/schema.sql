@@ -170,7 +170,10 @@ CREATE INDEX trials_with_checkpoint ON sweep_trials (sweep) WHERE resume_step IS
 -- Trials with best weights on disk: a few, of however many.
 CREATE INDEX trials_with_weights ON sweep_trials (sweep) WHERE best_weights_step IS NOT NULL;
 
--- How many of a sweep's trials are in each state: kept by the two triggers, so that nobody has to count them.
+-- The few trials beside the search, which the counts below leave out.
+CREATE INDEX trials_beside ON sweep_trials (sweep, state) WHERE kind IN ('baseline', 'probe', 'refit');
+
+-- How many trials of a sweep's search are in each state: kept by the two triggers, so that nobody has to count them.
 CREATE TABLE trial_counts (
     -- Of which sweep.
     sweep INTEGER NOT NULL REFERENCES sweeps (id),
@@ -185,6 +188,7 @@ CREATE TABLE trial_counts (
 
 -- A new trial is counted,
 CREATE TRIGGER trials_counted AFTER INSERT ON sweep_trials
+WHEN NEW.kind NOT IN ('baseline', 'probe', 'refit')
 BEGIN
     INSERT INTO trial_counts (sweep, state, trials, steps)
     VALUES (NEW.sweep, NEW.state, 1, NEW.total_steps)
@@ -194,7 +198,7 @@ END;
 
 -- and counted elsewhere when its state changes.
 CREATE TRIGGER trials_recounted AFTER UPDATE OF state ON sweep_trials
-WHEN NEW.state <> OLD.state
+WHEN NEW.state <> OLD.state AND NEW.kind NOT IN ('baseline', 'probe', 'refit')
 BEGIN
     UPDATE trial_counts SET trials = trials - 1, steps = steps - OLD.total_steps
     WHERE sweep = OLD.sweep AND state = OLD.state;

@@ -64,6 +64,16 @@ impl Architecture {
         }
     }
 
+    /// Returns the class of transformers without a head.
+    pub fn encoder_class(self) -> &'static str {
+        match self {
+            Self::Bert => "BertModel",
+            Self::DistilBert => "DistilBertModel",
+            Self::Roberta => "RobertaModel",
+            Self::XlmRoberta => "XLMRobertaModel",
+        }
+    }
+
     /// Says whether the model is told which text of a pair a token belongs to.
     pub fn has_token_types(self) -> bool {
         self != Self::DistilBert

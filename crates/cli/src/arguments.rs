@@ -72,6 +72,24 @@ pub(crate) enum Command {
     Curve(CurveArguments),
     /// Write every observation of a sweep to stdout
     Export(ExportArguments),
+    /// Save a trial's model as a folder that Hugging Face's `from_pretrained` opens
+    ///
+    /// With the tokenizer, a model card, and `converge.json`: configuration, settings, scores, hashes.
+    Save(SaveArguments),
+    /// Print what a trained model answers to each row of a file
+    ///
+    /// One line a row, in order, as they are computed. The label column need not be there. Problems of a file are all told
+    /// with their lines before anything is printed.
+    Predict(PredictArguments),
+    /// Print how good a trained model is on a labelled file, and whether the file is new to it
+    Evaluate(EvaluateArguments),
+    /// Train a trial's configuration again, on training and validation data together
+    ///
+    /// For as many passes over the data as the trial had made at its best evaluation; the schedule ends there, and the
+    /// weights of the last step are kept until `gc --refits` deletes them. The new trial stands beside the search: it is not
+    /// ranked, not counted, and takes nothing of `[budget] max_steps`. Stopped or killed, it goes on with the same command
+    /// or with `resume`.
+    Refit(RefitArguments),
     /// Show files that the home can do without: checkpoints of finished trials, weights beyond the best; --yes deletes
     Gc(GcArguments),
     /// Show what is wrong with the home: rows, files, permissions; --yes mends it
@@ -209,7 +227,7 @@ pub(crate) struct TrialsArguments {
 /// `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
-    /// Number of the trial, or `best`, or `last`
+    /// Number of the trial, or `best`, `refit`, `last`
     pub(crate) trial: String,
     /// Name of the sweep [default: the latest]
     #[arg(long)]
@@ -217,15 +235,25 @@ pub(crate) struct ShowArguments {
     /// Print the log of its last attempt
     #[arg(long, conflicts_with = "json")]
     pub(crate) log: bool,
+    /// Print a Python script that trains the same with another library: `trainer`, of Hugging Face's transformers
+    #[arg(long = "as", value_name = "LIBRARY", value_enum, conflicts_with_all = ["json", "log"])]
+    pub(crate) as_library: Option<Library>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// A library that could do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Library {
+    /// The Trainer of Hugging Face's transformers
+    Trainer,
+}
+
 /// `curve`.
 #[derive(Debug, Args)]
 pub(crate) struct CurveArguments {
-    /// Trials: `3`, `1-5`, `1,4`, `best`, `last`
+    /// Trials: `3`, `1-5`, `1,4`, `best`, `refit`, `last`
     pub(crate) trials: String,
     /// Metric, such as train/loss
     #[arg(default_value = "train/loss")]
@@ -239,6 +267,97 @@ pub(crate) struct CurveArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `save`.
+#[derive(Debug, Args)]
+pub(crate) struct SaveArguments {
+    /// Number of the trial, or `best` (the best replicate of the best configuration whose weights are there), or `refit`
+    pub(crate) trial: String,
+    /// Folder to make
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Replace an earlier model in that folder
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `predict`.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArguments {
+    /// Number of the trial, `best`, `refit`, or a folder that `save` made
+    #[arg(value_name = "TRIAL|DIR")]
+    pub(crate) model: String,
+    /// csv, tsv or jsonl file with the sweep's text columns; `-`: one text a line from stdin
+    pub(crate) file: PathBuf,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = PredictFormat::Tsv)]
+    pub(crate) format: PredictFormat,
+    /// Column of the text [default: the sweep's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: Option<String>,
+    /// Column of the second text [default: the sweep's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text_pair: Option<String>,
+    /// Device to compute on
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Most rows computed together [default: 64, fewer where texts are long]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch_size: Option<u64>,
+}
+
+/// Form of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PredictFormat {
+    /// A header, then label and probabilities
+    Tsv,
+    /// One JSON object a line, logits included
+    Jsonl,
+}
+
+/// `evaluate`.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    /// Number of the trial, `best`, `refit`, or a folder that `save` made
+    #[arg(value_name = "TRIAL|DIR")]
+    pub(crate) model: String,
+    /// csv, tsv or jsonl file with the sweep's columns
+    pub(crate) file: PathBuf,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Column of the text [default: the sweep's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: Option<String>,
+    /// Column of the second text [default: the sweep's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text_pair: Option<String>,
+    /// Column of the label [default: the sweep's]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// Device to compute on
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `refit`.
+#[derive(Debug, Args)]
+pub(crate) struct RefitArguments {
+    /// Number of the trial, or `best`
+    pub(crate) trial: String,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
 }
 
 /// `export`.
@@ -285,6 +404,9 @@ pub(crate) struct GcArguments {
     /// Logs of finished sweeps' workers too: `rebuild` is not possible without them
     #[arg(long)]
     pub(crate) logs: bool,
+    /// Weights of refits too: they stay otherwise, however many there are
+    #[arg(long)]
+    pub(crate) refits: bool,
     /// Only show what would go; this is what happens without --yes
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,
@@ -361,11 +483,14 @@ pub(crate) struct DoctorArguments {
 }
 
 /// `worker`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct WorkerArguments {
     /// The worker's own folder, made by the scheduler
-    #[arg(long)]
-    pub(crate) directory: PathBuf,
+    #[arg(long, required_unless_present = "infer")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Answer the question on stdin about a trained model
+    #[arg(long, conflicts_with = "directory")]
+    pub(crate) infer: bool,
     /// Device name
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

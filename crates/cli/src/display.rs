@@ -10,7 +10,7 @@ use converge_dashboard::terminal::progress::ProgressDisplay;
 use converge_dashboard::view::progress::{
     BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress,
 };
-use converge_scheduler::reactor::{Notice, Reactor, WorkerState};
+use converge_scheduler::reactor::{Notice, Reactor, Trial, WorkerState};
 use converge_scheduler::session::Update;
 use converge_store::{SweepRecord, TrialCounts, TrialRecord};
 
@@ -25,6 +25,8 @@ pub(crate) struct Display {
     objective: Objective,
     /// Of the trials that were not final, by number.
     configurations: BTreeMap<u64, String>,
+    /// Kinds of the trials beside the search, which are not counted.
+    beside: BTreeMap<u64, &'static str>,
     /// What earlier sessions did.
     before: Before,
     started: Instant,
@@ -61,6 +63,12 @@ impl Display {
             shown,
             objective: record.objective.clone(),
             configurations: record.open_trials.iter().map(of_trial).collect(),
+            beside: record
+                .open_trials
+                .iter()
+                .filter(|trial| !trial.kind.is_ranked())
+                .map(|trial| (trial.number, trial.kind.word()))
+                .collect(),
             before: Before { trials: record.counts, steps: record.completed_steps, best },
             started: Instant::now(),
             drawn: None,
@@ -114,6 +122,20 @@ impl Display {
             seconds: 0.0,
             message,
         };
+        let beside = |number: &u64, what: &str| {
+            self.beside.get(number).map(|kind| format!("trial {number} ({kind}): {what}"))
+        };
+        let apart = match notice {
+            Notice::Completed { trial, .. } => beside(trial, "completed"),
+            Notice::Diverged { trial, step, quantity } => {
+                beside(trial, &format!("{quantity} is not finite at step {step}"))
+            }
+            Notice::Failed { trial, failure, retried: false, .. } => beside(trial, failure),
+            _ => None,
+        };
+        if let Some(line) = apart {
+            return self.shown.println(&line);
+        }
         match notice {
             Notice::Completed { trial, value } => {
                 self.ended.push(ended(*trial, Outcome::Completed, *value, None));
@@ -163,7 +185,8 @@ impl Display {
         };
         let configuration =
             |number: u64| self.configurations.get(&number).cloned().unwrap_or_default();
-        for (_, trial) in reactor.trials() {
+        let of_search = |trial: &&Trial| !self.beside.contains_key(&trial.number);
+        for trial in reactor.trials().map(|(_, trial)| trial).filter(of_search) {
             progress.trials_total += 1;
             let total = if trial.state.is_final() { trial.step } else { trial.total_steps };
             progress.steps_done += trial.step.min(total);

@@ -291,9 +291,11 @@ pub(crate) async fn carry_out(
         true => storing(&error).exit(ExitCode::Interrupted),
         false => storing(&error),
     })?;
+    // A refit that is done ends its session, and not a sweep that still has trials to run.
+    let over = store.read().sweep_named(&record.name)?.is_some_and(|summary| summary.is_over());
     let state = match &ending {
-        Ending::Finished { .. } => SweepState::Finished,
-        Ending::Interrupted { .. } => SweepState::Interrupted,
+        Ending::Finished { .. } if over => SweepState::Finished,
+        Ending::Finished { .. } | Ending::Interrupted { .. } => SweepState::Interrupted,
     };
     let now = clock::unix_ms();
     store
@@ -301,7 +303,7 @@ pub(crate) async fn carry_out(
         .map_err(|error| storing(&error))?;
     store.close_session(
         id,
-        if state == SweepState::Finished { "finished" } else { "interrupted" },
+        if matches!(ending, Ending::Finished { .. }) { "finished" } else { "interrupted" },
         now,
     )?;
     Ok((ending, store))
@@ -381,9 +383,12 @@ pub(crate) fn conclude(
         let noun = if cancelled == 1 { "trial was" } else { "trials were" };
         output::talk(&format!("{cancelled} {noun} cancelled\n"));
     }
+    // Those beside the search as well.
+    let failed_beside = summary.beside.failed;
     match ending {
-        Ending::Finished { failed: 0 } => Ok(ExitCode::Done),
+        Ending::Finished { failed: 0 } if failed_beside == 0 => Ok(ExitCode::Done),
         Ending::Finished { failed } => {
+            let failed = &(failed + failed_beside);
             let noun = if *failed == 1 { "trial" } else { "trials" };
             output::talk(&format!(
                 "{failed} {noun} failed: `converge trials --where state=failed`, `converge show NUMBER`\n"

@@ -97,6 +97,16 @@ impl<'a> Forecast<'a> {
         self.lines.iter().filter(|line| !matches!(line.outlook, Outlook::Skip(_)))
     }
 
+    /// How many trials there are, those beside the search apart.
+    fn trials(&self) -> String {
+        let beside = self.lines.iter().filter(|line| !line.trial.kind.is_ranked()).count();
+        let search = self.lines.len() - beside;
+        match beside {
+            0 => format!("{search} trials"),
+            _ => format!("{search} trials and {beside} beside the search"),
+        }
+    }
+
     fn steps_left(&self) -> u64 {
         self.open().map(Line::steps_left).sum()
     }
@@ -108,8 +118,7 @@ impl<'a> Forecast<'a> {
             1 => ", after reading what the last session left (1 worker)".into(),
             workers => format!(", after reading what the last session left ({workers} workers)"),
         };
-        let mut text =
-            format!("sweep `{}`: {} trials, {open} to do{read}\n", self.name, self.lines.len());
+        let mut text = format!("sweep `{}`: {}, {open} to do{read}\n", self.name, self.trials());
         if open > 0 {
             text += &self.table();
         }
@@ -223,6 +232,12 @@ impl Line {
     }
 
     fn why(&self) -> String {
+        let kind = self.trial.kind;
+        let why = self.reason();
+        if kind.is_ranked() { why } else { format!("{why} ({})", kind.word()) }
+    }
+
+    fn reason(&self) -> String {
         let attempts = self.trial.attempts;
         match &self.outlook {
             Outlook::Continue { from_step } => {
@@ -255,6 +270,7 @@ impl Line {
             self.trial.failures.iter().map(|(class, times)| (class.word(), *times)).collect();
         json!({
             "trial": self.trial.number,
+            "kind": self.trial.kind.word(),
             "action": self.outlook.word(),
             "why": self.why(),
             "from_step": self.outlook.from_step(),

@@ -2,12 +2,14 @@
 //!
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
 //! with its overrides), `drive` (what `run` and `resume` share), `stored` (a sweep taken up again), `ask` (what others ask of a running scheduler),
+//! `winner`, `question`, `card` and `trainer` (a trained model: which, asked, described, and as a script),
 //! `display` (progress), `report` and `exit_code`.
 
 mod arguments;
 mod ask;
 mod budget;
 mod capacity;
+mod card;
 mod commands;
 mod device;
 mod display;
@@ -16,10 +18,13 @@ mod exit_code;
 mod forecast;
 mod home;
 mod output;
+mod question;
 mod report;
 mod selector;
 mod stored;
 mod sweep_source;
+mod trainer;
+mod winner;
 
 use clap::Parser as _;
 use nix::sys::stat::{Mode, umask};
@@ -67,6 +72,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),
         Command::Export(export) => commands::export::run(export, &home),
+        Command::Save(save) => commands::save::run(save, &home),
+        Command::Predict(predict) => commands::predict::run(predict, &home),
+        Command::Evaluate(evaluate) => commands::evaluate::run(evaluate, &home),
+        Command::Refit(refit) => commands::refit::run(refit, &home),
         Command::Gc(gc) => commands::gc::run(gc, &home),
         Command::Repair(repair) => commands::repair::run(repair, &home),
         Command::Rebuild(rebuild) => commands::rebuild::run(rebuild, &home),

@@ -1,4 +1,4 @@
-//! Which trials a user means: `3`, `1-5`, `1,4`, `best`, `last`, and conditions such as `state=failed`.
+//! Which trials a user means: `3`, `1-5`, `1,4`, `best`, `refit`, `last`, and conditions such as `state=failed`.
 
 use converge_core::ranking::Ranked;
 use converge_core::search_space::Configuration;
@@ -6,12 +6,29 @@ use converge_core::value::Value;
 
 use crate::report::Report;
 
+/// What selectors can name.
+pub(crate) struct Known<'a> {
+    /// Number of the newest trial.
+    pub(crate) last: u64,
+    /// The newest refit that completed.
+    pub(crate) refit: Option<u64>,
+    /// The best configuration, at least.
+    pub(crate) ranking: &'a [Ranked],
+}
+
 /// Returns the trial numbers that a selector names.
-pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<Vec<u64>, Report> {
+pub(crate) fn numbers(selector: &str, known: &Known<'_>) -> Result<Vec<u64>, Report> {
+    let Known { last: total, refit, ranking } = *known;
     let mut chosen = Vec::new();
     for part in selector.split(',').map(str::trim) {
         match part {
             "last" => chosen.push(total),
+            "refit" => chosen.push(refit.ok_or_else(|| {
+                Report::usage(
+                    "no trial has been refitted yet",
+                    "`converge refit best` trains the winner on training and validation data together",
+                )
+            })?),
             "best" => {
                 let best = ranking.first().filter(|best| best.mean.is_some());
                 let best = best.ok_or_else(|| {
@@ -32,7 +49,7 @@ pub(crate) fn numbers(selector: &str, total: u64, ranking: &[Ranked]) -> Result<
                         return Err(Report::usage(
                             format!("`{part}` names no trial of this sweep"),
                             format!(
-                                "give numbers from 1 to {total} such as `3`, `1-5`, `1,4`, or `best`, `last`"
+                                "give numbers from 1 to {total} such as `3`, `1-5`, `1,4`, or `best`, `refit`, `last`"
                             ),
                         ));
                     }
@@ -75,6 +92,8 @@ enum Operator {
 pub(crate) struct Subject<'a> {
     /// Number within the sweep.
     pub(crate) number: u64,
+    /// Word of its kind.
+    pub(crate) kind: &'a str,
     /// State word.
     pub(crate) state: &'a str,
     /// Objective, where there is one.
@@ -108,7 +127,7 @@ impl Condition {
                 "write `state=failed`, `learning_rate<1e-4` or `optimizer!=sgd`",
             ));
         };
-        let fixed = ["trial", "state", "objective", "attempts", "replicate"];
+        let fixed = ["trial", "kind", "state", "objective", "attempts", "replicate"];
         if !fixed.contains(&key) && !parameters.contains(&key) {
             let names: Vec<&str> = fixed.into_iter().chain(parameters.iter().copied()).collect();
             return Err(Report::usage(
@@ -124,6 +143,7 @@ impl Condition {
     pub(crate) fn fits(&self, subject: &Subject<'_>) -> bool {
         let found = match self.key.as_str() {
             "trial" => Some(Value::Integer(subject.number.cast_signed())),
+            "kind" => Some(Value::Text(subject.kind.to_string())),
             "state" => Some(Value::Text(subject.state.to_string())),
             "objective" => subject.objective.map(Value::Float),
             "attempts" => Some(Value::Integer(subject.attempts.cast_signed())),
@@ -152,7 +172,7 @@ mod tests {
     use super::*;
 
     fn chosen(selector: &str) -> Option<Vec<u64>> {
-        numbers(selector, 5, &[]).ok()
+        numbers(selector, &Known { last: 5, refit: Some(4), ranking: &[] }).ok()
     }
 
     #[test]
@@ -160,6 +180,8 @@ mod tests {
         assert_eq!(chosen("3"), Some(vec![3]));
         assert_eq!(chosen("1-3,5"), Some(vec![1, 2, 3, 5]));
         assert_eq!(chosen("last"), Some(vec![5]));
+        assert_eq!(chosen("refit,1"), Some(vec![4, 1]));
+        assert!(numbers("refit", &Known { last: 5, refit: None, ranking: &[] }).is_err());
         for wrong in ["0", "6", "3-2", "x", "best", ""] {
             assert_eq!(chosen(wrong), None, "{wrong}");
         }
@@ -168,7 +190,8 @@ mod tests {
     #[test]
     fn numbers_are_written_as_they_are_read() {
         for text in ["", "3", "1-3", "1-2,4,6-9"] {
-            let numbers = numbers(text, 9, &[]).unwrap_or_default();
+            let known = Known { last: 9, refit: None, ranking: &[] };
+            let numbers = numbers(text, &known).unwrap_or_default();
             assert_eq!(ranges(&numbers), text);
         }
     }
@@ -181,6 +204,7 @@ mod tests {
         ]);
         let subject = Subject {
             number: 10,
+            kind: "grid",
             state: "completed",
             objective: Some(0.8),
             attempts: 1,
@@ -199,6 +223,7 @@ mod tests {
             ("optimizer=sgd", true),
             ("optimizer!=sgd", false),
             ("state=failed", false),
+            ("kind=grid", true),
             ("trial>9", true),
             ("momentum=0.9", false),
         ] {

@@ -19,6 +19,7 @@ pub mod objective;
 pub mod placement;
 pub mod problem;
 pub mod ranking;
+pub mod refit;
 pub mod resumption;
 pub mod sampler;
 pub mod script;

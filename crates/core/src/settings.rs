@@ -162,6 +162,10 @@ pub struct DataSettings {
     /// What stands between two labels of a cell, in a multi-label task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_separator: Option<String>,
+    /// Trains on the validation split as well, which is then no split of its own. Not for sweep files: [`crate::refit`]
+    /// sets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub train_on_validation: bool,
 }
 
 /// The update rule of the training.
@@ -438,6 +442,7 @@ impl DataSettings {
             validation_limit: None,
             task: TaskChoice::Auto,
             label_separator: None,
+            train_on_validation: false,
         }
     }
 }

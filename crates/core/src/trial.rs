@@ -190,6 +190,9 @@ impl TrialKind {
         }
     }
 
+    /// The kinds that are not [ranked](Self::is_ranked).
+    pub const BESIDE: [Self; 3] = [Self::Baseline, Self::Probe, Self::Refit];
+
     /// Whether the trial is one of the search: counted, and ranked against the others.
     pub fn is_ranked(self) -> bool {
         matches!(self, Self::Grid | Self::Random | Self::Enqueued)

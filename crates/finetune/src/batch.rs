@@ -27,9 +27,11 @@ pub(crate) fn micro_batches(
 
 /// Examples on their way into the model.
 pub(crate) struct Batch {
+    /// Empty where nothing is to be learnt.
     pub(crate) targets: Vec<Target>,
     /// Without padding.
     pub(crate) tokens: u64,
+    examples: usize,
     token_ids: Vec<i64>,
     token_types: Vec<i64>,
     mask: Vec<i64>,
@@ -50,18 +52,27 @@ impl Batch {
             let (mut ids, mut types) = (Vec::new(), Vec::new());
             let example = examples.example(*position);
             encoder.sequence(&examples.file, example, max_length, &mut ids, &mut types);
+            sequences.push((ids, types));
+        }
+        let targets = positions.iter().map(|position| examples.target(*position).clone()).collect();
+        Self { targets, ..Self::of_sequences(sequences, padding) }
+    }
+
+    /// Pads tokens and token types of texts to the longest of them.
+    pub(crate) fn of_sequences(mut sequences: Vec<(Vec<u32>, Vec<u32>)>, padding: usize) -> Self {
+        for (ids, types) in &mut sequences {
             // A tokenizer without special tokens makes nothing of an empty text; the model needs
             // one token that is not masked.
             if ids.is_empty() {
                 ids.push(padding as u32);
                 types.push(0);
             }
-            sequences.push((ids, types));
         }
         let length = sequences.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
         let mut batch = Self {
-            targets: positions.iter().map(|position| examples.target(*position).clone()).collect(),
+            targets: Vec::new(),
             tokens: 0,
+            examples: sequences.len(),
             token_ids: Vec::with_capacity(sequences.len() * length),
             token_types: Vec::with_capacity(sequences.len() * length),
             mask: Vec::with_capacity(sequences.len() * length),
@@ -91,7 +102,7 @@ impl Batch {
     /// # Shapes
     /// - all: `[examples, longest]`
     pub(crate) fn input(&self, device: &Device, dropout_seed: u64) -> BertInput {
-        let shape = [self.targets.len(), self.length];
+        let shape = [self.examples, self.length];
         let tensor = |values: &[i64]| {
             Tensor::<2, Int>::from_data(TensorData::new(values.to_vec(), shape), device)
         };

@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use converge_bert::{BertClassifier, Pooling, weights};
+use converge_bert::{BertClassifier, BertConfig, weights};
+use converge_core::settings::Pooling;
+use converge_core::task::Task;
 use converge_faults::{disk, point};
 use serde_json::{Value, json};
 
@@ -24,10 +26,10 @@ impl BestDirectory {
         attempt_directory: &Path,
         model: &BertClassifier,
         labels: &[String],
-        max_length: usize,
+        usage: Usage,
         tokenizer_json: Vec<u8>,
     ) -> Self {
-        let config = config_json(model, labels, max_length).into_bytes();
+        let config = config_json(model.config(), labels, usage).into_bytes();
         Self {
             directory: attempt_directory.join("best"),
             constant: [("config.json", config), ("tokenizer.json", tokenizer_json)],
@@ -82,25 +84,39 @@ impl BestDirectory {
     }
 }
 
-/// Returns the configuration with the names of the classes, and with what only we need to know.
-fn config_json(model: &BertClassifier, labels: &[String], max_length: usize) -> String {
-    let text = model.config().to_json();
+/// How a trained model is used, beside what its published configuration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Tokens that texts are cut to.
+    pub(crate) max_length: usize,
+    pub(crate) pooling: Pooling,
+    pub(crate) task: Task,
+}
+
+/// Returns a model's configuration with the names of the labels, what Hugging Face's libraries need to know of the
+/// task, and what only we need to know.
+fn config_json(config: &BertConfig, labels: &[String], usage: Usage) -> String {
+    let text = config.to_json();
+    let architecture = config.architecture;
     let mut config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let class = model.config().architecture.classifier_class();
     if let Some(keys) = config.as_object_mut() {
         let by_number = labels.iter().enumerate();
         let id2label: serde_json::Map<_, _> =
             by_number.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
         let label2id: serde_json::Map<_, _> =
             by_number.map(|(id, label)| (label.clone(), json!(id))).collect();
+        // A class that computes something else is not named.
+        let class = match usage.pooling {
+            Pooling::Cls => architecture.classifier_class(),
+            Pooling::Mean => architecture.encoder_class(),
+        };
         keys.insert("architectures".to_owned(), json!([class]));
         keys.insert("id2label".to_owned(), id2label.into());
         keys.insert("label2id".to_owned(), label2id.into());
-        let pooling = match model.pooling() {
-            Pooling::Cls => "cls",
-            Pooling::Mean => "mean",
-        };
-        keys.insert("converge".to_owned(), json!({ "pooling": pooling, "max_length": max_length }));
+        keys.insert("num_labels".to_owned(), json!(labels.len()));
+        keys.insert("problem_type".to_owned(), json!(usage.task.problem_type()));
+        let ours = json!({ "pooling": usage.pooling, "max_length": usage.max_length });
+        keys.insert("converge".to_owned(), ours);
     }
     // Strings and numbers under fixed names always serialise.
     serde_json::to_string_pretty(&config).unwrap_or(text)

@@ -30,14 +30,18 @@ pub(crate) fn problem(name: &str) -> Option<Problem> {
     })
 }
 
-/// Returns a device on which a model is loaded only to see whether that works: a processor where there is one.
+/// Returns a device on which a model is loaded only to see whether that works.
 pub(crate) fn for_checking() -> Result<Device, Vec<Problem>> {
+    open_device(&name_for_checking())
+        .map_err(|error| vec![Problem::new("run.device", error.to_string())])
+}
+
+/// Returns the name of that device: a processor where there is one.
+pub(crate) fn name_for_checking() -> String {
+    let processors = ["cpu", "libtorch"].into_iter().find(|name| open_device(name).is_ok());
     let here = |info: &DeviceInfo| info.presence != Presence::Absent;
     let first = || devices().into_iter().find(here).map(|info| info.name).unwrap_or_default();
-    open_device("cpu")
-        .or_else(|_| open_device("libtorch"))
-        .or_else(|_| open_device(&first()))
-        .map_err(|error| vec![Problem::new("run.device", error.to_string())])
+    processors.map_or_else(first, str::to_owned)
 }
 
 /// What devices say when their memory is used up, in lower case. Burn's operations return no errors: they panic.

@@ -5,7 +5,8 @@
 //!
 //! Reading order: `train` is the loop, `start` what comes before it; `data` makes token numbers of
 //! files, `order`, `batch`, `loss`, `gradients`, `optimizer` and `schedule` make a step, `evaluation` and
-//! `travel` say where it led, `checkpoint` and `best` keep it.
+//! `travel` say where it led, `checkpoint` and `best` keep it. Afterwards: `trained` opens what was kept, `predict` and
+//! `examination` ask it, `package` makes a folder of it that other programs open.
 //!
 //! # Exactness
 //! A training that was stopped or killed and goes on from a checkpoint ends with the same bits as
@@ -19,6 +20,7 @@ mod data;
 mod device;
 mod durable;
 mod evaluation;
+mod examination;
 mod gradients;
 mod hub;
 mod job;
@@ -28,7 +30,9 @@ mod loss_scale;
 mod model_files;
 mod optimizer;
 mod order;
+mod package;
 mod permutation;
+mod predict;
 mod prepare;
 mod regular_file;
 mod schedule;
@@ -36,10 +40,15 @@ mod source;
 mod start;
 mod tokenizer_files;
 mod train;
+mod trained;
 mod travel;
 mod vocabulary;
 
 pub use device::{DeviceInfo, Presence, class_of_panic, devices};
+pub use examination::{Examination, Origin, Overlap, Scores, examine};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
+pub use package::{Package, Saved, save};
+pub use predict::{Prediction, Texts};
 pub use prepare::{PrepareRequest, prepare};
 pub use train::fine_tune;
+pub use trained::TrainedModel;

@@ -223,7 +223,7 @@ pub(crate) fn config_problems(path: &Path, error: &ConfigError) -> Vec<Problem> 
     }
 }
 
-fn load_problems(files: &WeightFiles, error: &LoadError) -> Vec<Problem> {
+pub(crate) fn load_problems(files: &WeightFiles, error: &LoadError) -> Vec<Problem> {
     match error {
         LoadError::Files { problems } => problems.iter().map(file_problem).collect(),
         LoadError::Config(error) => config_problems(Path::new("model"), error),

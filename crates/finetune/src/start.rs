@@ -15,7 +15,7 @@ use converge_core::steps;
 use converge_core::task::Task;
 use serde_json::json;
 
-use crate::best::BestDirectory;
+use crate::best::{BestDirectory, Usage};
 use crate::checkpoint::{self, Progress};
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::data::split;
@@ -74,7 +74,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         &job.attempt_directory,
         &model,
         &dataset.labels,
-        dataset.max_length,
+        Usage { max_length: dataset.max_length, pooling: train.pooling, task: Task::Classes },
         tokenizer_json,
     );
     let mut progress = Progress {
@@ -106,6 +106,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         dropout_seed: job.seeds.dropout,
         micro_batches: MicroBatches::of(train, job.accumulation_factor),
         settings: train.clone(),
+        ends_with_test: settings.data.train_on_validation,
         objective: job.objective.clone(),
         train_subset: dataset.train.subset(subset.into_iter()),
         encoder,
@@ -176,6 +177,9 @@ fn fingerprint(job: &Job, hashes: &BTreeMap<String, String>, task: Task) -> Stri
     // Not there for classes, so that checkpoints from before there was a choice are still good.
     if task != Task::Classes {
         identity["task"] = json!([task, data.label_separator]);
+    }
+    if data.train_on_validation {
+        identity["data"]["train_on_validation"] = true.into();
     }
     durable::sha256(identity.to_string().as_bytes())
 }

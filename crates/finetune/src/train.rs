@@ -82,6 +82,8 @@ pub(crate) struct Training {
     pub(crate) order: Order,
     pub(crate) dropout_seed: Seed,
     pub(crate) settings: TrainSettings,
+    /// Whether the last step is evaluated on the test split: nothing is chosen any more.
+    pub(crate) ends_with_test: bool,
     /// How a full step is divided.
     pub(crate) micro_batches: MicroBatches,
     pub(crate) objective: Objective,
@@ -271,9 +273,11 @@ impl Training {
         let model = self.model().valid();
         let labels = &self.dataset.labels;
         let sequences = Sequences { encoder: &self.encoder, max_length: self.dataset.max_length };
+        let tested = self.ends_with_test && self.progress.step == self.total_steps;
         let splits = [
             ("validation", self.dataset.validation.as_ref()),
             ("train_subset", Some(&self.train_subset)),
+            ("test", self.dataset.test.as_ref().filter(|_| tested)),
         ];
         let mut metrics = Vec::new();
         for (split, examples) in splits {

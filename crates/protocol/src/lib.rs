@@ -13,7 +13,11 @@
 //! `down.log`", a byte from its stdout "look at `up.log`"; the end of stdin says "the scheduler is gone".
 //! A worker speaks first ([`message::Up::Born`]), works on one thing at a time, and leaves with
 //! [`message::Up::Bye`].
+//!
+//! A worker that is asked about a trained model ([`inference`]) has no folder and no logs: one line with the question on
+//! its stdin, lines with answers on its stdout. Nothing of it has to survive anything.
 
 pub mod frame;
+pub mod inference;
 pub mod message;
 pub mod number;

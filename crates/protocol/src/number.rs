@@ -94,3 +94,28 @@ pub mod pairs {
         Ok(pairs.into_iter().map(|Pair(name, value)| (name, value)).collect())
     }
 }
+
+/// The same for a list of numbers.
+pub mod list {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct One(#[serde(with = "super")] f64);
+
+    /// Writes the numbers in their order.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(numbers.iter().map(|number| One(*number)))
+    }
+
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Where the JSON has another shape.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<One>::deserialize(deserializer)?.into_iter().map(|One(number)| number).collect())
+    }
+}

@@ -84,6 +84,8 @@ impl Housekeeping {
         // It can be there: cleaning goes on where a killed session left it.
         self.kept.retain(|kept| kept.trial != left.trial);
         match (weights, &left.best_weights) {
+            // What stands beside the search pushes nothing out, and nothing pushes it out.
+            (Some(_), _) if !left.ranked => {}
             (Some(weights), _) => self.kept.push(Kept {
                 trial: left.trial,
                 value: weights.value,

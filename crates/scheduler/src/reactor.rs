@@ -239,6 +239,8 @@ pub struct Reactor {
     queued: BTreeSet<TrialId>,
     /// Trials that are not final.
     open: u64,
+    /// Those of them that are of the search.
+    open_ranked: u64,
     /// Trials that failed, those of earlier sessions included.
     failed: u64,
     /// Trials that failed in this session since one completed or diverged.
@@ -292,6 +294,10 @@ impl Reactor {
         let waits = |(_, trial): &(&TrialId, &Trial)| trial.state == TrialState::Queued;
         Self {
             queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
+            open_ranked: trials
+                .values()
+                .filter(|trial| !trial.state.is_final() && trial.kind.is_ranked())
+                .count() as u64,
             open: trials.values().filter(|trial| !trial.state.is_final()).count() as u64,
             failed: options.failed
                 + trials.values().filter(|trial| is_failed(trial)).count() as u64,
@@ -324,7 +330,12 @@ impl Reactor {
         reactor.workers = workers.into_iter().collect();
         for worker in reactor.workers.values() {
             if let WorkerState::Busy(lease) = worker.state {
-                reactor.spending.begin(lease.attempt, lease.step);
+                match reactor.trials.get(&lease.trial) {
+                    Some(trial) if !trial.kind.is_ranked() => {
+                        reactor.spending.exempt(lease.attempt)
+                    }
+                    _ => reactor.spending.begin(lease.attempt, lease.step),
+                }
             }
         }
         reactor.mode = Mode::Recovering;
@@ -468,6 +479,13 @@ impl Reactor {
         }
     }
 
+    /// Counts a trial as final.
+    fn close(&mut self, id: TrialId) {
+        self.open -= 1;
+        let ranked = self.trials.get(&id).is_some_and(|trial| trial.kind.is_ranked());
+        self.open_ranked -= u64::from(ranked);
+    }
+
     fn finish(&mut self, decisions: &mut Decisions) {
         if !self.workers.is_empty() || self.launching > 0 {
             return;
@@ -488,5 +506,5 @@ impl Reactor {
 }
 
 fn is_failed(trial: &Trial) -> bool {
-    matches!(trial.state, TrialState::Failed(_))
+    matches!(trial.state, TrialState::Failed(_)) && trial.kind.is_ranked()
 }

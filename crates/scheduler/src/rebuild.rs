@@ -505,7 +505,7 @@ fn settle(home: &Home, store: &mut Store) -> Result<(), RebuildError> {
         }
     }
     for sweep in store.read().sweeps()? {
-        let finished = sweep.trials.ended() == sweep.trials.total();
+        let finished = sweep.is_over();
         let state = if finished { SweepState::Finished } else { SweepState::Interrupted };
         changes.push(Change::SweepState { sweep: sweep.id, state });
     }

@@ -22,6 +22,8 @@ pub struct Policy {
     pub keep_best: Option<u64>,
     /// Most that the whole home may hold; the worst weights go first. Unit: bytes.
     pub max_bytes: Option<u64>,
+    /// Whether weights of trials beside the search may go: of refits.
+    pub refits: bool,
     /// Whether logs of workers that have ended may go: the database can then not be made anew from them.
     pub logs: bool,
 }
@@ -52,6 +54,8 @@ pub enum Reason {
     Checkpoint,
     /// Of a trial that did not complete, or beyond the best few.
     Weights,
+    /// Of a refit; only where the user says so.
+    Refit,
     /// Beyond the bytes that the home may hold.
     Budget,
     /// No sweep is unfinished: what needs it again makes it again.
@@ -68,6 +72,7 @@ impl Reason {
             Self::Orphan => "folder that no row names",
             Self::Checkpoint => "checkpoint that no trial goes on from",
             Self::Weights => "weights that are not among the best",
+            Self::Refit => "weights of refits",
             Self::Budget => "weights beyond the byte budget",
             Self::Tokens => "tokenised data of finished sweeps",
             Self::Log => "log of a worker that has ended",
@@ -209,7 +214,7 @@ impl Plan<'_> {
             let mut ranked: Vec<_> = rows
                 .trials
                 .iter()
-                .filter(|trial| trial.sweep == sweep.id && trial.completed)
+                .filter(|trial| trial.sweep == sweep.id && trial.completed && trial.ranked)
                 .filter_map(|trial| Some((trial.id, trial.best_weights.as_ref()?)))
                 .collect();
             ranked.sort_by(|(left_id, left), (right_id, right)| {
@@ -231,6 +236,15 @@ impl Plan<'_> {
                 let change = Change::BestWeights { trial, weights: None };
                 let path = weights.directory.clone();
                 self.push(Reason::Weights, &path, bytes, Some(trial), Some(change));
+            }
+        }
+        for trial in rows.trials.iter().filter(|trial| trial.completed && !trial.ranked) {
+            let Some(weights) = &trial.best_weights else { continue };
+            kept.insert(weights.directory.clone());
+            if policy.refits {
+                let bytes = self.found.weights.get(&weights.directory).map_or(0, |size| size.bytes);
+                let change = Change::BestWeights { trial: trial.id, weights: None };
+                self.push(Reason::Refit, &weights.directory, bytes, Some(trial.id), Some(change));
             }
         }
         for (path, size) in &self.found.weights {
@@ -283,6 +297,7 @@ mod tests {
             id: TrialId(id),
             sweep: SweepId(1),
             number: id as u64,
+            ranked: true,
             is_final: !open,
             completed: state == "completed",
             resume: open

@@ -2,9 +2,10 @@
 
 use converge_core::ids::TrialId;
 use converge_core::micro_batches::factor_after_oom;
+use converge_core::refit;
 use converge_core::seed::TrialSeeds;
 use converge_core::sweep::Sweep;
-use converge_core::trial::TrialState;
+use converge_core::trial::{TrialKind, TrialState};
 use converge_protocol::message::Work;
 use converge_store::{QueryError, Reader, SweepRecord};
 
@@ -58,7 +59,11 @@ pub fn load(
                 .settings(stored.id)?
                 .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
         };
-        let objective = sweep.objective.clone();
+        // A refit has nothing left to choose by.
+        let objective = match stored.kind {
+            TrialKind::Refit => refit::objective(),
+            _ => sweep.objective.clone(),
+        };
         let facts =
             usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));
         let work = if scripted {
@@ -90,6 +95,7 @@ pub fn load(
             stored.id,
             Trial {
                 number: stored.number,
+                kind: stored.kind,
                 state: stored.state.clone(),
                 attempts: stored.attempts,
                 failures: stored.failures.clone(),

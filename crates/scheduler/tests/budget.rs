@@ -11,7 +11,7 @@ use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
 use converge_core::sweep::FailurePolicy;
-use converge_core::trial::{AttemptEnding, TrialState};
+use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up, Work};
 use converge_scheduler::reactor::{
@@ -24,6 +24,7 @@ fn trial(number: u64) -> Trial {
     let metric = "validation/accuracy".to_string();
     Trial {
         number,
+        kind: TrialKind::Grid,
         state: TrialState::Queued,
         attempts: 0,
         failures: BTreeMap::new(),

@@ -11,7 +11,7 @@ use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
 use converge_core::sweep::FailurePolicy;
-use converge_core::trial::{AttemptEnding, TrialState};
+use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Assignment, Down, Up, Work};
 use converge_scheduler::reactor::{
@@ -36,6 +36,7 @@ fn trial(number: u64, state: TrialState) -> (TrialId, Trial) {
         Objective { metric: "validation/accuracy".into(), goal: Goal::Maximize, at: At::Best };
     let trial = Trial {
         number,
+        kind: TrialKind::Grid,
         state,
         attempts: 0,
         failures: BTreeMap::new(),

@@ -10,7 +10,7 @@ use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
 use converge_core::sweep::FailurePolicy;
-use converge_core::trial::{AttemptEnding, TrialState};
+use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
 use converge_scheduler::reactor::{Action, Event, LogPlace, Options, Reactor, Trial};
@@ -28,6 +28,7 @@ fn busy() -> Reactor {
     };
     let trial = Trial {
         number: 1,
+        kind: TrialKind::Grid,
         state: TrialState::Queued,
         attempts: 0,
         failures: BTreeMap::new(),

@@ -8,7 +8,7 @@ use converge_core::objective::Goal;
 use converge_core::ranking::mean;
 use rusqlite::{Connection, Row};
 
-use crate::word;
+use crate::word::{self, BESIDE};
 
 /// A trial of a configuration, as its place depends on it.
 struct Replicate {
@@ -35,7 +35,15 @@ struct Place {
 }
 
 /// Finds the place of a trial's configuration anew, now that the trial has completed or diverged.
+///
+/// A trial beside the search has none.
 pub(crate) fn place(connection: &Connection, trial: TrialId) -> rusqlite::Result<()> {
+    let beside = connection
+        .prepare_cached(&format!("SELECT {BESIDE} FROM sweep_trials WHERE id = ?1"))?
+        .query_row([trial.0], |row| row.get(0))?;
+    if beside {
+        return Ok(());
+    }
     let (sweep, fingerprint, goal): (i64, String, Goal) = connection
         .prepare_cached(
             "SELECT sweep_trials.sweep, sweep_trials.fingerprint, sweeps.objective_goal
@@ -61,12 +69,13 @@ pub(crate) fn place(connection: &Connection, trial: TrialId) -> rusqlite::Result
 /// Fills the table from the trials: after a migration, when whatever it held was made by other rules.
 pub(crate) fn fill(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM configurations", [])?;
-    let mut statement = connection.prepare(
+    let mut statement = connection.prepare(&format!(
         "SELECT sweep_trials.id, sweep_trials.number, sweep_trials.state, sweep_trials.objective_value,
             sweep_trials.sweep, sweep_trials.fingerprint, sweeps.objective_goal
         FROM sweep_trials JOIN sweeps ON sweeps.id = sweep_trials.sweep
+        WHERE NOT sweep_trials.{BESIDE}
         ORDER BY sweep_trials.sweep, sweep_trials.fingerprint, sweep_trials.number",
-    )?;
+    ))?;
     let mut rows = statement.query([])?;
     let mut group: Option<(i64, String, Goal)> = None;
     let mut replicates: Vec<Replicate> = Vec::new();

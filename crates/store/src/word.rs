@@ -45,6 +45,8 @@ const TRIAL_KINDS: [TrialKind; 6] = [
     TrialKind::Probe,
     TrialKind::Refit,
 ];
+/// Condition that a trial is beside the search, as in its index and in the triggers that count.
+pub(crate) const BESIDE: &str = "kind IN ('baseline', 'probe', 'refit')";
 const GOALS: [Goal; 2] = [Goal::Maximize, Goal::Minimize];
 const AT: [At; 2] = [At::Best, At::Last];
 
@@ -176,6 +178,15 @@ mod tests {
         known(TrialKind::Grid, At::Best, Goal::Maximize);
 
         assert_eq!(checked("kind"), [words(&TRIAL_KINDS, |kind| kind.word())]);
+        let beside = words(&TrialKind::BESIDE, |kind| kind.word());
+        let unranked = TRIAL_KINDS.into_iter().filter(|kind| !kind.is_ranked());
+        assert_eq!(beside, unranked.map(|kind| kind.word().to_owned()).collect());
+        let schema = include_str!("../../../migrations/schema.sql");
+        assert!(schema.contains(&format!("WHERE {BESIDE}")));
+        let uncounted = BESIDE.replace("kind IN", "NEW.kind NOT IN");
+        assert_eq!(schema.matches(&uncounted).count(), 2);
+        let listed = BESIDE.trim_matches(|c| c != '\'').split(", ");
+        assert_eq!(beside, listed.map(|word| word.trim_matches('\'').to_owned()).collect());
         assert_eq!(checked("objective_goal"), [words(&GOALS, |goal| goal_word(*goal))]);
         assert_eq!(checked("objective_at"), [words(&AT, |at| at_word(*at))]);
         let classes = words(&FailureClass::ALL, |class| class.word());

@@ -1,5 +1,6 @@
 //! The process around one fine-tune: request in, signals, events to its log.
 //!
+//! [`infer`] answers questions about trained models and has nothing to do with the rest.
 //! [`run`] is the whole life of a worker process. In reading order: what it is given
 //! ([`Arguments`]), the loop that decides (`process`), what it hears (`ears`: door bell, `down.log`,
 //! signals), what it says (`up_log`), the thread that works (`work`) and the trainer that only
@@ -11,6 +12,7 @@
 
 mod arguments;
 mod ears;
+mod inference;
 mod journal;
 mod machine;
 mod process;
@@ -18,6 +20,7 @@ mod scripted;
 mod up_log;
 mod work;
 
-pub use arguments::{Arguments, UsageError};
+pub use arguments::{Arguments, Calling, UsageError};
 pub use converge_finetune::{DeviceInfo, Presence, devices};
+pub use inference::infer;
 pub use process::run;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use converge_worker::{Arguments, DeviceInfo};
+use converge_worker::{Calling, DeviceInfo};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,10 +16,12 @@ fn main() -> ExitCode {
     if arguments == ["--devices"] {
         return list_devices();
     }
-    match Arguments::parse(arguments) {
-        Ok(arguments) => converge_worker::run(arguments),
+    match Calling::parse(arguments) {
+        Ok(Calling::Train(arguments)) => converge_worker::run(arguments),
+        Ok(Calling::Infer { device, threads }) => converge_worker::infer(&device, threads),
         Err(error) => {
-            let usage = "converge-worker --directory DIR --device NAME --threads N | --devices";
+            let usage =
+                "converge-worker (--directory DIR | --infer) --device NAME --threads N | --devices";
             let _ = writeln!(std::io::stderr(), "error: {error}\nusage: {usage}");
             ExitCode::from(USAGE)
         }

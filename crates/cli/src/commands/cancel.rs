@@ -14,7 +14,7 @@ use crate::ask::{Answer, ask};
 use crate::commands::{best, trials};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::selector::{self, Condition};
+use crate::selector::{self, Condition, Known};
 use crate::{drive, home as homes, output};
 
 /// Between two tries where a scheduler starts or ends just now.
@@ -56,7 +56,12 @@ fn choose(
             conditions.push(Condition::parse(text, &parameters)?);
         } else {
             let ranking = best::ranking(reader, summary, &summary.objective, 1)?;
-            let named = selector::numbers(text, summary.trials.total(), &ranking.ranked)?;
+            let known = Known {
+                last: summary.last_number,
+                refit: reader.newest_refit(summary.id)?,
+                ranking: &ranking.ranked,
+            };
+            let named = selector::numbers(text, &known)?;
             numbers.get_or_insert_with(BTreeSet::new).extend(named);
         }
     }

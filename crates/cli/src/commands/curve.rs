@@ -11,7 +11,8 @@ use crate::arguments::CurveArguments;
 use crate::commands::best;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{home as homes, output, selector};
+use crate::selector::{self, Known};
+use crate::{home as homes, output};
 
 /// Size of the plot where stdout is no terminal.
 const WIDTH: usize = 80;
@@ -23,7 +24,12 @@ pub(crate) fn run(arguments: &CurveArguments, home: &Home) -> Result<ExitCode, R
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
     let ranking = best::ranking(&reader, &summary, &summary.objective, 1)?;
-    let numbers = selector::numbers(&arguments.trials, summary.trials.total(), &ranking.ranked)?;
+    let known = Known {
+        last: summary.last_number,
+        refit: reader.newest_refit(summary.id)?,
+        ranking: &ranking.ranked,
+    };
+    let numbers = selector::numbers(&arguments.trials, &known)?;
     let known = reader.sweep_metrics(summary.id)?;
     if !known.contains(&arguments.metric) {
         let near = converge_core::key::nearest(&arguments.metric, known.iter().map(String::as_str));

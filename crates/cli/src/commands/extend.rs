@@ -101,7 +101,11 @@ fn plan(
     new.follow_objective(&old.objective);
     let differences = changes(&old, &new);
     let mut text = difference_text(record, &differences);
-    let stored = reader.trials(record.id)?;
+    // What stands beside the search is none of the file's business.
+    let all = reader.trials(record.id)?;
+    let last = all.last().map_or(0, |trial| trial.number);
+    let stored: Vec<TrialRecord> =
+        all.iter().filter(|trial| trial.kind.is_ranked()).cloned().collect();
     let distinct: BTreeMap<&str, &Configuration> =
         stored.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
     let configurations: Vec<&Configuration> = distinct.into_values().collect();
@@ -111,7 +115,7 @@ fn plan(
         drive::prepare_sweep(&mut new, home, &mut interrupts).await
     })?;
     let new = &new;
-    let known = known_cases(reader, record, &stored, &old)?;
+    let known = known_cases(reader, record, &all, &old)?;
     let places = match_cases(&old, new, &known, &prepared.cases.settings, &prepared.facts)
         .or_else(|problems| refuse(&text, source, &problems).map(|()| Vec::new()))?;
     let (planned, _) = trials(new, &prepared.sample, &prepared.cases, &prepared.facts);
@@ -139,7 +143,7 @@ fn plan(
         };
         new_trials.push(drive::new_trial(new, trial, index));
     }
-    text += &effect_text(&stored, &new_trials, &left_over);
+    text += &effect_text(&stored, last, &new_trials, &left_over);
     let is_nothing = differences.is_empty() && new_trials.is_empty();
     let definition = (identity_hash(new, &prepared.facts), serde_json::to_string(new)?);
     Ok(Plan {
@@ -206,8 +210,8 @@ fn difference_text(record: &SweepRecord, differences: &[Difference]) -> String {
     format!("sweep `{}` changes\n{lines}", record.name)
 }
 
-fn effect_text(stored: &[TrialRecord], added: &[NewTrial], left_over: &[u64]) -> String {
-    let there = stored.len();
+fn effect_text(stored: &[TrialRecord], last: u64, added: &[NewTrial], left_over: &[u64]) -> String {
+    let (there, kept) = (last as usize, stored.len());
     let steps: u64 = added.iter().map(|trial| trial.total_steps).sum();
     let mut text = match added.len() {
         0 => "adds no trial\n".to_string(),
@@ -223,7 +227,7 @@ fn effect_text(stored: &[TrialRecord], added: &[NewTrial], left_over: &[u64]) ->
     if !added.is_empty() {
         text += &table(there, added);
     }
-    text += &format!("keeps {} trials as they are, under their numbers\n", count(there as u64));
+    text += &format!("keeps {} trials as they are, under their numbers\n", count(kept as u64));
     if !left_over.is_empty() {
         text += &left_over_text(stored, left_over);
     }

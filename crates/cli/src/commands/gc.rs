@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &GcArguments, home: &Home) -> Result<ExitCode, Repo
         keep_best: arguments.keep_best,
         max_bytes: arguments.max_bytes,
         logs: arguments.logs,
+        refits: arguments.refits,
     };
     if arguments.dry_run || !arguments.yes {
         let reader = homes::open(home)?;
@@ -62,7 +63,7 @@ fn plan(home: &Home, reader: &Reader, policy: &Policy) -> Result<(Vec<Surplus>, 
         sweeps.push(Sweep {
             id: summary.id,
             keep_best: definition(&record)?.run.keep_best,
-            finished: summary.trials.ended() == summary.trials.total(),
+            finished: summary.is_over(),
             name: summary.name,
             objective: summary.objective,
         });

@@ -39,7 +39,12 @@ pub(crate) fn run(arguments: &RebuildArguments, home: &Home) -> Result<ExitCode,
         let report = Report::error(&error);
         if alive { report.hint("it leaves within seconds: try again") } else { report }
     })?;
-    let trials: u64 = store.read().sweeps()?.iter().map(|sweep| sweep.trials.total()).sum();
+    let trials: u64 = store
+        .read()
+        .sweeps()?
+        .iter()
+        .map(|sweep| sweep.trials.total() + sweep.beside.total())
+        .sum();
     // Closing moves the log into the file: what is renamed is whole.
     drop(store);
     let kept = keep(home)?;

@@ -53,7 +53,9 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
         sweep.run.workers = Workers::Count(workers.max(1));
     }
     let spent = Spent::of(sweep.budget, home, store.read(), record.id, false)?;
-    if let Some(reason) = spent.exhausted() {
+    // What stands beside the search takes nothing of its budget.
+    let of_search = record.open_trials.iter().any(|trial| trial.kind.is_ranked());
+    if let Some(reason) = spent.exhausted().filter(|_| of_search) {
         store_changes(&mut store, &requeued)?;
         let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };
         return drive::conclude(home, &store, name, &ending);
@@ -99,7 +101,7 @@ fn store_changes(store: &mut converge_store::Store, changes: &[Change]) -> Resul
 /// Returns the sweep of this name, or the latest that is not finished, or else the latest.
 fn choose(reader: &Reader, name: Option<&str>) -> Result<SweepSummary, Report> {
     if name.is_none() {
-        let unfinished = |sweep: &SweepSummary| sweep.trials.ended() < sweep.trials.total();
+        let unfinished = |sweep: &SweepSummary| !sweep.is_over();
         let latest = homes::sweep(reader, None)?;
         if !unfinished(&latest)
             && let Some(other) = reader.sweeps()?.into_iter().rfind(unfinished)

@@ -34,7 +34,8 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
             return drive::already_finished(home, &mut store, record);
         }
         let spent = Spent::of(source.sweep.budget, home, store.read(), record.id, false)?;
-        if let Some(reason) = spent.exhausted() {
+        let of_search = record.open_trials.iter().any(|trial| trial.kind.is_ranked());
+        if let Some(reason) = spent.exhausted().filter(|_| of_search) {
             adopt(&mut store, record, &source)?;
             let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };
             return drive::conclude(home, &store, &record.name, &ending);

@@ -1,32 +1,30 @@
 //! `converge show`: one trial, whole.
 
 use converge_core::micro_batches::MicroBatches;
-use converge_core::trial::{AttemptEnding, TrialState};
+use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_dashboard::terminal::number::{bytes, duration, of_metric};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_store::{AttemptRecord, SweepSummary, TrialDetail};
 use serde_json::json;
 
-use crate::arguments::ShowArguments;
-use crate::commands::{best, trials};
+use crate::arguments::{Library, ShowArguments};
+use crate::commands::trials;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{home as homes, output, selector};
+use crate::{home as homes, output, trainer, winner};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ShowArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
-    let ranking = best::ranking(&reader, &summary, &summary.objective, 1)?;
-    let numbers = selector::numbers(&arguments.trial, summary.trials.total(), &ranking.ranked)?;
-    let number = numbers.first().copied().unwrap_or(1);
-    let Some(detail) = reader.trial(summary.id, number)? else {
-        return Err(Report::usage(
-            format!("there is no trial {number}"),
-            "`converge trials` lists them",
-        ));
-    };
+    let detail = winner::one(home, &reader, &summary, &arguments.trial)?;
+    if let Some(Library::Trainer) = arguments.as_library {
+        let record = reader.sweep(summary.id)?;
+        let record = record.ok_or_else(|| Report::usage("there is no sweep yet", "start one"))?;
+        output::data(&trainer::script(&record, &detail)?);
+        return Ok(ExitCode::Done);
+    }
     if arguments.log {
         return log(home, &detail);
     }
@@ -56,8 +54,10 @@ fn log(home: &Home, detail: &TrialDetail) -> Result<ExitCode, Report> {
 
 fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     let trial = &detail.trial;
+    let kind =
+        if trial.kind.is_ranked() { String::new() } else { format!(" ({})", trial.kind.word()) };
     let mut text = format!(
-        "trial {} of sweep `{}`: {}\n{}, replicate {}\n",
+        "trial {}{kind} of sweep `{}`: {}\n{}, replicate {}\n",
         trial.number,
         summary.name,
         trial.state.word(),
@@ -73,6 +73,9 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
             "{}: {value} at step {} of {}\n",
             summary.objective.metric, objective.step, trial.total_steps
         );
+    }
+    if trial.kind == TrialKind::Refit {
+        text += "trained on training and validation data together: not ranked, and no score on validation data\n";
     }
     if let Some(weights) = &trial.best_weights {
         text += &format!("best weights: {} (step {})\n", weights.directory, weights.step);

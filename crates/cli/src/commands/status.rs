@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     }
     output::data(&table.render(output::width()));
     for sweep in &sweeps {
+        output::data(&beside(sweep));
         running(&reader, sweep)?;
         if let Some(budget) = spent(home, &reader, sweep, holder)?.text() {
             output::data(&format!("{} budget: {budget}\n", sweep.name));
@@ -79,6 +80,28 @@ fn state(sweep: &SweepSummary, holder: Option<u32>) -> &'static str {
         SweepState::Paused if holder.is_some() => "paused",
         SweepState::Running | SweepState::Paused => "killed",
     }
+}
+
+/// What stands beside the search and is not among its counts.
+fn beside(sweep: &SweepSummary) -> String {
+    let beside = &sweep.beside;
+    if beside.total() == 0 {
+        return String::new();
+    }
+    let counts = [
+        (beside.completed, "completed"),
+        (beside.diverged, "diverged"),
+        (beside.failed, "failed"),
+        (beside.cancelled, "cancelled"),
+        (beside.running, "running"),
+        (beside.queued, "queued"),
+    ];
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("{} beside the search (refits): {}\n", sweep.name, told.join(", "))
 }
 
 fn spent(
@@ -140,6 +163,11 @@ fn json_of(
         "trials": {
             "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
             "failed": trials.failed, "cancelled": trials.cancelled, "running": trials.running, "queued": trials.queued,
+        },
+        "beside": {
+            "total": sweep.beside.total(), "completed": sweep.beside.completed, "diverged": sweep.beside.diverged,
+            "failed": sweep.beside.failed, "cancelled": sweep.beside.cancelled, "running": sweep.beside.running,
+            "queued": sweep.beside.queued,
         },
         "best": sweep.best,
         "running": running,

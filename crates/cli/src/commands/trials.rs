@@ -36,22 +36,26 @@ pub(crate) fn run(arguments: &TrialsArguments, home: &Home) -> Result<ExitCode, 
         output::json(&chosen.iter().map(|trial| json_of(trial)).collect::<Vec<_>>())?;
         return Ok(ExitCode::Done);
     }
-    let mut columns = vec![
-        ("trial", Align::Right),
+    // Only where there is something to tell apart.
+    let kinds = trials.iter().any(|trial| !trial.kind.is_ranked());
+    let mut columns = vec![("trial", Align::Right)];
+    columns.extend(kinds.then_some(("kind", Align::Left)));
+    columns.extend([
         ("state", Align::Left),
         (summary.objective.metric.as_str(), Align::Right),
         ("at step", Align::Right),
         ("steps", Align::Right),
         ("attempts", Align::Right),
         ("time", Align::Right),
-    ];
+    ]);
     columns.extend(parameters.iter().map(|name| (*name, Align::Right)));
     columns.push(("replicate", Align::Right));
     let mut table = Table::new(columns);
     for trial in chosen {
         let objective = trial.objective.as_ref();
-        let mut row = vec![
-            trial.number.to_string(),
+        let mut row = vec![trial.number.to_string()];
+        row.extend(kinds.then(|| trial.kind.word().to_string()));
+        row.extend([
             state(trial),
             objective.map_or("-".into(), |objective| {
                 of_metric(&summary.objective.metric, objective.value)
@@ -60,7 +64,7 @@ pub(crate) fn run(arguments: &TrialsArguments, home: &Home) -> Result<ExitCode, 
             format!("{}/{}", trial.last_step.unwrap_or(0), trial.total_steps),
             trial.attempts.to_string(),
             duration(trial.attempts_ms as f64 / 1000.0),
-        ];
+        ]);
         let cell =
             |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
         row.extend(parameters.iter().map(cell));
@@ -82,6 +86,7 @@ fn state(trial: &TrialRecord) -> String {
 pub(crate) fn subject(trial: &TrialRecord) -> Subject<'_> {
     Subject {
         number: trial.number,
+        kind: trial.kind.word(),
         state: trial.state.word(),
         objective: trial.objective.as_ref().map(|objective| objective.value),
         attempts: trial.attempts,

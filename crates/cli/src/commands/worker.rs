@@ -2,14 +2,16 @@
 
 use crate::arguments::WorkerArguments;
 
-/// Runs the worker until it is told to leave.
+/// Runs the worker until it is told to leave, or has answered.
 #[cfg(feature = "embedded-worker")]
 pub(crate) fn run(arguments: &WorkerArguments) -> std::process::ExitCode {
-    converge_worker::run(converge_worker::Arguments {
-        directory: arguments.directory.clone(),
-        device: arguments.device.clone(),
-        threads: arguments.threads,
-    })
+    let WorkerArguments { directory, device, threads, .. } = arguments.clone();
+    match directory {
+        Some(directory) => {
+            converge_worker::run(converge_worker::Arguments { directory, device, threads })
+        }
+        None => converge_worker::infer(&device, threads),
+    }
 }
 
 /// This binary was built without a worker.

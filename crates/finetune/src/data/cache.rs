@@ -56,7 +56,7 @@ impl Key<'_> {
             &self.columns.text,
             if pair.is_some() { "pair" } else { "single" },
             pair.unwrap_or_default(),
-            &self.columns.label,
+            self.columns.label.as_deref().unwrap_or_default(),
             self.tokenizer,
             &longest,
         ];
@@ -246,7 +246,7 @@ mod tests {
         let columns = |text: &str, text_pair: Option<&str>| Columns {
             text: text.into(),
             text_pair: text_pair.map(str::to_owned),
-            label: "label".into(),
+            label: Some("label".into()),
             empty_labels: false,
         };
         let with_empty = Columns { empty_labels: true, ..columns("a", None) };

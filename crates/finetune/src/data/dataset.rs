@@ -60,6 +60,56 @@ impl Examples {
         Self { file: Arc::new(file), places, targets, strata }
     }
 
+    /// Returns all examples of a file, in its order, for a model that is trained already.
+    ///
+    /// # Errors
+    /// A problem for each label that the model does not know.
+    pub(crate) fn of_file(
+        file: FileTokens,
+        meaning: &Meaning,
+        path: &str,
+        train_path: &str,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let FileTargets { targets, strata } =
+            meaning.targets(&file, path, train_path, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let places = (0..file.examples.len()).collect();
+        Ok(Self { places, file: Arc::new(file), targets, strata })
+    }
+
+    /// Returns these examples and then those, whichever files they are from.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        if Arc::ptr_eq(&self.file, &other.file) {
+            let places = self.places.iter().chain(&other.places).copied().collect();
+            return Self { places, ..self.clone() };
+        }
+        let mut file = (*self.file).clone();
+        let examples = file.examples.len();
+        let (labels, ids) = (file.labels.len() as u32, file.ids.len() as u64);
+        file.labels.extend(other.file.labels.iter().cloned());
+        file.ids.extend(&other.file.ids);
+        file.examples.extend(other.file.examples.iter().map(|example| Example {
+            label: example.label + labels,
+            start: example.start + ids,
+            ..example.clone()
+        }));
+        let further = other.places.iter().map(|place| place + examples);
+        Self {
+            places: self.places.iter().copied().chain(further).collect(),
+            targets: self.targets.iter().chain(other.targets.iter()).cloned().collect(),
+            strata: self.strata.iter().chain(other.strata.iter()).copied().collect(),
+            file: Arc::new(file),
+        }
+    }
+
+    /// Returns the hashes of their texts.
+    pub(crate) fn texts(&self) -> BTreeSet<u64> {
+        (0..self.len()).map(|position| self.example(position).text_hash).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -245,7 +295,7 @@ pub(crate) fn columns(settings: &DataSettings) -> Columns {
     Columns {
         text: settings.text.clone(),
         text_pair: settings.text_pair.clone(),
-        label: settings.label.clone(),
+        label: Some(settings.label.clone()),
         empty_labels: settings.label_separator.is_some()
             || settings.task.task() == Some(Task::MultiLabel),
     }
@@ -320,12 +370,12 @@ impl Dataset {
 
     /// Returns how many texts stand in training and in validation or test as well.
     pub(crate) fn duplicates_between_splits(&self) -> u64 {
-        let texts = |examples: &Examples| -> BTreeSet<u64> {
-            (0..examples.len()).map(|position| examples.example(position).text_hash).collect()
-        };
-        let held_out: BTreeSet<u64> =
-            [&self.validation, &self.test].into_iter().flatten().flat_map(texts).collect();
-        texts(&self.train).intersection(&held_out).count() as u64
+        let held_out: BTreeSet<u64> = [&self.validation, &self.test]
+            .into_iter()
+            .flatten()
+            .flat_map(Examples::texts)
+            .collect();
+        self.train.texts().intersection(&held_out).count() as u64
     }
 }
 
@@ -399,6 +449,11 @@ impl Splits {
         }
         if !problems.is_empty() {
             return Err(problems);
+        }
+        if settings.train_on_validation
+            && let Some(added) = validation.take()
+        {
+            train = train.joined(&added);
         }
         Ok(Dataset {
             task,

@@ -141,6 +141,12 @@ impl Meaning {
         if problems.is_empty() { Ok(meaning) } else { Err(problems) }
     }
 
+    /// Returns how the labels of a file are understood for a model that is trained already; nothing is drawn by them.
+    pub(crate) fn known(task: Task, names: &[String], separator: Option<String>) -> Self {
+        let reason = "as the model was trained".to_owned();
+        Self { task, reason, names: names.to_vec(), separator, strata: Strata::Classes }
+    }
+
     /// Returns the right answers of a file, and adds a problem for each label that is none.
     pub(crate) fn targets(
         &self,

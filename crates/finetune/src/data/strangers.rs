@@ -22,8 +22,8 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
 fn take_table(name: &Path, content: &[u8]) {
     let kinds = [(None, false), (Some("pair".to_owned()), false), (None, true)];
     for (text_pair, empty_labels) in kinds {
-        let columns =
-            Columns { text: "text".into(), text_pair, label: "label".into(), empty_labels };
+        let label = Some("label".into());
+        let columns = Columns { text: "text".into(), text_pair, label, empty_labels };
         match read(name, content, &columns) {
             Ok(rows) => {
                 assert!(!rows.is_empty());

@@ -13,7 +13,8 @@ const LISTED_PROBLEMS: usize = 20;
 pub(crate) struct Columns {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
-    pub(crate) label: String,
+    /// None where nothing is to be learnt from the rows.
+    pub(crate) label: Option<String>,
     /// Whether a label may be empty: none at all, where an example can have any number of them.
     pub(crate) empty_labels: bool,
 }
@@ -28,20 +29,13 @@ pub(crate) fn list_of(label: &str) -> Option<Vec<&str>> {
     Some(label.strip_prefix(LIST)?.split_terminator(END).collect())
 }
 
-impl Columns {
-    fn names(&self) -> Vec<&str> {
-        let mut names = vec![self.text.as_str(), self.label.as_str()];
-        names.extend(self.text_pair.as_deref());
-        names
-    }
-}
-
 /// One example as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) text: String,
     pub(crate) text_pair: Option<String>,
-    /// Without white space around it, empty only where that is allowed. A list is kept as [`list_of`] reads it.
+    /// Without white space around it, empty only where that is allowed or no column was asked for. A list is kept as
+    /// [`list_of`] reads it.
     pub(crate) label: String,
     /// Line of the file, from 1, on which the row begins.
     pub(crate) line: u64,
@@ -167,7 +161,7 @@ fn lines(content: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 struct Places {
     text: usize,
     text_pair: Option<usize>,
-    label: usize,
+    label: Option<usize>,
     width: usize,
 }
 
@@ -202,7 +196,11 @@ fn take_record(
         return true;
     }
     let text_pair = places.text_pair.map(|place| texts[place].to_owned());
-    if let Some(label) = plain_label(texts[places.label], line, columns, report) {
+    let label = match places.label {
+        Some(place) => plain_label(texts[place], line, columns, report),
+        None => Some(String::new()),
+    };
+    if let Some(label) = label {
         rows.push(Row { text: texts[places.text].to_owned(), text_pair, label, line });
     }
     true
@@ -230,7 +228,7 @@ fn plain_label(
 fn listed_label(
     items: &[serde_json::Value],
     line: u64,
-    columns: &Columns,
+    column: &str,
     report: &mut Report<'_>,
 ) -> Option<String> {
     let mut labels = std::collections::BTreeSet::new();
@@ -242,7 +240,7 @@ fn listed_label(
             }
             _ => {
                 let message =
-                    format!("`{}` holds a list with something that is no name", columns.label);
+                    format!("`{column}` holds a list with something that is no name");
                 report.row(Problem::new(report.at(line), message));
                 return None;
             }
@@ -273,30 +271,26 @@ fn find_columns(
     report: &mut Report<'_>,
 ) -> Option<Places> {
     let header: Vec<&str> = header.iter().map(|name| name.trim()).collect();
-    let mut found = Vec::new();
-    for wanted in columns.names() {
+    let mut find = |wanted: &str| {
         let places: Vec<usize> =
             (0..header.len()).filter(|place| header[*place] == wanted).collect();
-        match places.as_slice() {
-            [] => {
-                let problem = missing_column(&report.at(line), wanted, &header);
-                report.problems.push(problem);
-            }
-            [place] => found.push(*place),
-            _ => report
-                .problems
-                .push(Problem::new(report.at(line), format!("has column `{wanted}` twice"))),
-        }
-    }
-    if found.len() < columns.names().len() {
+        let problem = match places.as_slice() {
+            [place] => return Some(*place),
+            [] => missing_column(&report.at(line), wanted, &header),
+            _ => Problem::new(report.at(line), format!("has column `{wanted}` twice")),
+        };
+        report.problems.push(problem);
+        None
+    };
+    let text = find(&columns.text);
+    let label = columns.label.as_deref().map(&mut find);
+    let text_pair = columns.text_pair.as_deref().map(&mut find);
+    // What was asked for and is not there has been reported.
+    if label == Some(None) || text_pair == Some(None) {
         return None;
     }
-    Some(Places {
-        text: found[0],
-        label: found[1],
-        text_pair: found.get(2).copied(),
-        width: header.len(),
-    })
+    let (label, text_pair) = (label.flatten(), text_pair.flatten());
+    Some(Places { text: text?, label, text_pair, width: header.len() })
 }
 
 fn missing_column(place: &str, wanted: &str, header: &[&str]) -> Problem {
@@ -395,14 +389,17 @@ fn take_object(
     };
     let text = string(&columns.text);
     let text_pair = columns.text_pair.as_deref().map(string);
-    let label = match object.get(&columns.label) {
-        Some(Value::Array(items)) => listed_label(items, line, columns, report),
-        found => match found.and_then(plain) {
-            Some(label) => plain_label(&label, line, columns, report),
-            None => {
-                wrong(&columns.label, report);
-                None
-            }
+    let label = match &columns.label {
+        None => Some(String::new()),
+        Some(name) => match object.get(name) {
+            Some(Value::Array(items)) => listed_label(items, line, name, report),
+            found => match found.and_then(plain) {
+                Some(label) => plain_label(&label, line, columns, report),
+                None => {
+                    wrong(name, report);
+                    None
+                }
+            },
         },
     };
     if let (Some(text), Some(label)) = (text, label)

@@ -22,7 +22,7 @@ use crate::reactor::Exit;
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
 /// Settings of how many threads PyTorch's libraries use; they take all cores otherwise, in every worker.
-const THREADS: [&str; 2] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"];
+pub(super) const THREADS: [&str; 2] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"];
 
 /// A process that no other can be mistaken for, whatever becomes of its pid.
 #[derive(Debug, Clone, PartialEq, Eq)]

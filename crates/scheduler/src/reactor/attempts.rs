@@ -224,7 +224,7 @@ impl Reactor {
         } else {
             decisions.changes.push(Change::TrialState { trial: lease.trial, state: state.clone() });
             if state.is_final() {
-                self.open -= 1;
+                self.close(lease.trial);
                 decisions.actions.push(Action::CleanUp { trial: number });
                 self.count_final(lease.trial, decisions);
             } else {

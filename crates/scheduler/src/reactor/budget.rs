@@ -2,7 +2,7 @@
 //!
 //! Nothing is leased after that; workers checkpoint and leave, which costs them a few more steps at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use converge_core::budget::{Allowance, Exhausted, Usage};
 use converge_core::ids::AttemptId;
@@ -20,6 +20,8 @@ pub(super) struct Spending {
     steps: u64,
     /// The last step that was counted, by open attempt.
     counted: BTreeMap<AttemptId, u64>,
+    /// Open attempts of trials beside the search: their steps do not count.
+    exempt: BTreeSet<AttemptId>,
 }
 
 impl Spending {
@@ -32,7 +34,15 @@ impl Spending {
         self.counted.insert(attempt, step);
     }
 
+    /// Takes an attempt whose steps do not count.
+    pub(super) fn exempt(&mut self, attempt: AttemptId) {
+        self.exempt.insert(attempt);
+    }
+
     fn reach(&mut self, attempt: AttemptId, step: u64) {
+        if self.exempt.contains(&attempt) {
+            return;
+        }
         let counted = self.counted.entry(attempt).or_insert(step);
         self.steps += step.saturating_sub(*counted);
         *counted = step.max(*counted);
@@ -56,11 +66,15 @@ impl Reactor {
         let spending = &mut self.spending;
         for change in changes {
             match change {
-                Change::Leased { attempt, from_step, .. } => spending.begin(*attempt, *from_step),
+                Change::Leased { attempt, trial, from_step, .. } => match self.trials.get(trial) {
+                    Some(trial) if !trial.kind.is_ranked() => spending.exempt(*attempt),
+                    _ => spending.begin(*attempt, *from_step),
+                },
                 Change::Observed { attempt, step, .. } => spending.reach(*attempt, *step),
                 Change::AttemptEnded { attempt, last_step, .. } => {
                     spending.reach(*attempt, *last_step);
                     spending.counted.remove(attempt);
+                    spending.exempt.remove(attempt);
                 }
                 _ => {}
             }
@@ -70,7 +84,7 @@ impl Reactor {
     /// Stops the sweep where a total is reached.
     pub(super) fn hold_to_budget(&mut self, now: i64, decisions: &mut Decisions) {
         self.spending.began.get_or_insert(now);
-        if self.mode != Mode::Running || self.open == 0 {
+        if self.mode != Mode::Running || self.open_ranked == 0 {
             return;
         }
         let reached = self.spending.allowance.budget.exhausted(self.used(now));

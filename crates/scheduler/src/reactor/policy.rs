@@ -30,7 +30,9 @@ impl Reactor {
     /// `max_failed` counts all trials of the sweep that stand as failed, whenever they failed. `max_consecutive` counts
     /// since the session began, or since a trial last completed or diverged: a resumed sweep gets a fair try.
     pub(super) fn count_final(&mut self, id: TrialId, decisions: &mut Decisions) {
-        let Some(trial) = self.trials.get(&id) else { return };
+        let Some(trial) = self.trials.get(&id).filter(|trial| trial.kind.is_ranked()) else {
+            return;
+        };
         let (number, failure) = match &trial.state {
             TrialState::Failed(failure) => (trial.number, failure.clone()),
             TrialState::Completed | TrialState::Diverged => {

@@ -63,10 +63,10 @@ impl Reactor {
         trial.state =
             trial.state.next(&TrialEvent::Cancelled, &trial.failures, &self.failure.retries)?;
         self.queued.remove(&id);
-        self.open -= 1;
         decisions.changes.push(Change::TrialState { trial: id, state: trial.state.clone() });
         decisions.actions.push(Action::CleanUp { trial: trial.number });
         decisions.actions.push(Action::Notice(Notice::Cancelled { trial: trial.number }));
+        self.close(id);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use converge_core::failure::FailureClass;
 use converge_core::ids::AttemptId;
-use converge_core::trial::{IllegalTransition, TrialEvent, TrialState};
+use converge_core::trial::{IllegalTransition, TrialEvent, TrialKind, TrialState};
 use converge_protocol::message::{Assignment, Down, ResumeFrom, Work};
 use converge_store::Change;
 
@@ -15,6 +15,8 @@ use super::{Decisions, Mode, Reactor, WorkerState};
 pub struct Trial {
     /// Number within its sweep.
     pub number: u64,
+    /// What it is for: what stands beside the search takes nothing of its budget, and its failure does not stop it.
+    pub kind: TrialKind,
     /// Where it stands.
     pub state: TrialState,
     /// Attempts so far.

@@ -4,6 +4,7 @@ use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 
 use super::{QueryError, Reader, rows};
 use crate::change::{BestWeights, ResumePoint};
+use crate::word::BESIDE;
 
 /// What a home's rows name on disk.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +26,8 @@ pub struct TrialHolding {
     pub sweep: SweepId,
     /// From 1 within the sweep.
     pub number: u64,
+    /// Whether it is of the search: only then its weights are compared with others.
+    pub ranked: bool,
     /// Whether nothing more will happen to it.
     pub is_final: bool,
     /// Whether it completed: its weights are then ranked.
@@ -68,9 +71,12 @@ impl Reader {
         self.query("what the rows name on disk", |connection| {
             let trials = rows(
                 connection,
-                "SELECT id, sweep, number, ended_at_ms IS NOT NULL, state = 'completed', resume_step,
-                    resume_directory, best_weights_step, best_weights_value, best_weights_directory
-                FROM sweep_trials ORDER BY id",
+                &format!(
+                    "SELECT id, sweep, number, ended_at_ms IS NOT NULL, state = 'completed', resume_step,
+                        resume_directory, best_weights_step, best_weights_value,
+                        best_weights_directory, NOT {BESIDE}
+                    FROM sweep_trials ORDER BY id"
+                ),
                 [],
                 |row| {
                     let resume = match row.get(5)? {
@@ -89,6 +95,7 @@ impl Reader {
                         id: TrialId(row.get(0)?),
                         sweep: SweepId(row.get(1)?),
                         number: row.get(2)?,
+                        ranked: row.get(10)?,
                         is_final: row.get(3)?,
                         completed: row.get(4)?,
                         resume,

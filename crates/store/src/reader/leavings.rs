@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 
 use super::{QueryError, Reader, rows};
 use crate::change::BestWeights;
+use crate::word::BESIDE;
 
 /// What a trial has left on disk, as far as the database knows.
 ///
@@ -13,6 +14,8 @@ use crate::change::BestWeights;
 pub struct Leavings {
     /// Whose.
     pub trial: TrialId,
+    /// Whether it is of the search: its best weights may be pushed out by better ones.
+    pub ranked: bool,
     /// Whether it completed; its best weights count then.
     pub completed: bool,
     /// Its best weights.
@@ -33,17 +36,20 @@ pub struct KeptWeights {
 }
 
 impl Reader {
-    /// Returns the best weights of a sweep's completed trials that are on disk, by the trials' numbers.
+    /// Returns the best weights on disk of a sweep's completed trials of the search, by the trials' numbers.
     ///
     /// # Errors
     /// [`QueryError`].
     pub fn kept_weights(&self, sweep: SweepId) -> Result<Vec<KeptWeights>, QueryError> {
         self.query("the weights on disk", |connection| {
-            let sql = "SELECT id, best_weights_step, best_weights_value, best_weights_directory
+            let sql = format!(
+                "SELECT id, best_weights_step, best_weights_value, best_weights_directory
                 FROM sweep_trials INDEXED BY trials_with_weights
                 WHERE sweep = ?1 AND best_weights_step IS NOT NULL AND state = 'completed'
-                ORDER BY number";
-            rows(connection, sql, [sweep.0], |row| {
+                    AND NOT {BESIDE}
+                ORDER BY number"
+            );
+            rows(connection, &sql, [sweep.0], |row| {
                 let value = row.get::<_, Option<f64>>(2)?.unwrap_or(f64::NAN);
                 let weights = BestWeights { step: row.get(1)?, value, directory: row.get(3)? };
                 Ok(KeptWeights { trial: TrialId(row.get(0)?), weights })
@@ -87,11 +93,11 @@ impl Reader {
     pub fn leavings(&self, sweep: SweepId, number: u64) -> Result<Option<Leavings>, QueryError> {
         self.query("what a trial has left", |connection| {
             let found = connection
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT id, state = 'completed', best_weights_step, best_weights_value,
-                        best_weights_directory, resume_step IS NOT NULL
-                    FROM sweep_trials WHERE sweep = ?1 AND number = ?2",
-                )?
+                        best_weights_directory, resume_step IS NOT NULL, NOT {BESIDE}
+                    FROM sweep_trials WHERE sweep = ?1 AND number = ?2"
+                ))?
                 .query_row((sweep.0, number), |row| {
                     let step: Option<u64> = row.get(2)?;
                     let weights = step.map(|step| {
@@ -102,6 +108,7 @@ impl Reader {
                     });
                     Ok(Leavings {
                         trial: TrialId(row.get(0)?),
+                        ranked: row.get(6)?,
                         completed: row.get(1)?,
                         best_weights: weights.transpose()?,
                         has_resume_point: row.get(5)?,

@@ -8,7 +8,7 @@ use super::trial::ObjectiveValue;
 use super::{QueryError, Reader, json, rows};
 use crate::objective;
 use crate::sweep::Configuration;
-use crate::word::{at_word, goal_word};
+use crate::word::{BESIDE, at_word, goal_word};
 
 /// A trial that takes part in ranking: completed or diverged.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +110,8 @@ fn ranked(
         LEFT JOIN metrics ON metrics.name = ?2
         LEFT JOIN trial_metrics
             ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
-        WHERE sweep_trials.sweep = ?1 AND +sweep_trials.state IN ('completed', 'diverged') AND {chosen}"
+        WHERE sweep_trials.sweep = ?1 AND +sweep_trials.state IN ('completed', 'diverged')
+            AND NOT +sweep_trials.{BESIDE} AND {chosen}"
     );
     let (goal, at) = (goal_word(objective.goal), at_word(objective.at));
     let parameters = (sweep.0, &objective.metric, goal, at, fingerprint);

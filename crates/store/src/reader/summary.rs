@@ -5,7 +5,7 @@ use converge_core::objective::Objective;
 use rusqlite::{Connection, Row};
 
 use super::{QueryError, Reader, row, rows};
-use crate::word::{self, SweepState};
+use crate::word::{self, BESIDE, SweepState};
 
 /// A sweep in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +22,12 @@ pub struct SweepSummary {
     pub state: SweepState,
     /// Version of converge that made it.
     pub version: String,
-    /// Its trials by state.
+    /// The trials of its search by state.
     pub trials: TrialCounts,
+    /// Those beside the search.
+    pub beside: TrialCounts,
+    /// Number of its newest trial, whatever it is for.
+    pub last_number: u64,
     /// Mean objective of its best configuration, as in the view `best_configuration`.
     pub best: Option<f64>,
     /// When it was created. Unit: Unix milliseconds.
@@ -32,6 +36,13 @@ pub struct SweepSummary {
     pub started_at_ms: Option<i64>,
     /// When its last session ended; none: never, or killed since.
     pub ended_at_ms: Option<i64>,
+}
+
+impl SweepSummary {
+    /// Returns whether all its trials are final, those beside the search included.
+    pub fn is_over(&self) -> bool {
+        [&self.trials, &self.beside].iter().all(|counts| counts.ended() == counts.total())
+    }
 }
 
 /// How many trials stand where.
@@ -66,6 +77,7 @@ impl TrialCounts {
 const COLUMNS: &str = "SELECT sweeps.*,
     (SELECT mean FROM best_configuration WHERE best_configuration.sweep = sweeps.name) AS best,
     (SELECT min(started_at_ms) FROM sessions WHERE sweep = sweeps.id) AS started_at_ms,
+    (SELECT coalesce(max(number), 0) FROM sweep_trials WHERE sweep = sweeps.id) AS last_number,
     (SELECT ended_at_ms FROM sessions WHERE sweep = sweeps.id ORDER BY id DESC LIMIT 1) AS ended_at_ms
     FROM sweeps";
 
@@ -119,6 +131,8 @@ fn summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<SweepSumm
         state: word::sweep_state(row.get_ref("state")?.as_str()?)?,
         version: row.get("version")?,
         trials: counts(connection, id)?,
+        beside: counts_beside(connection, id)?,
+        last_number: row.get("last_number")?,
         best: row.get("best")?,
         created_at_ms: row.get("created_at_ms")?,
         started_at_ms: row.get("started_at_ms")?,
@@ -135,11 +149,24 @@ pub(super) fn objective(row: &Row<'_>) -> rusqlite::Result<Objective> {
     })
 }
 
-/// Reads how many trials of a sweep are in each state.
+/// Reads how many trials of a sweep's search are in each state.
 pub(super) fn counts(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
+    let sql = "SELECT state, trials FROM trial_counts WHERE sweep = ?1";
+    counted(connection, sql, sweep)
+}
+
+/// The same for those beside the search.
+fn counts_beside(connection: &Connection, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
+    let sql = format!(
+        "SELECT state, count(*) FROM sweep_trials INDEXED BY trials_beside
+        WHERE sweep = ?1 AND {BESIDE} GROUP BY state"
+    );
+    counted(connection, &sql, sweep)
+}
+
+fn counted(connection: &Connection, sql: &str, sweep: SweepId) -> rusqlite::Result<TrialCounts> {
     let mut counts = TrialCounts::default();
-    let mut statement =
-        connection.prepare_cached("SELECT state, trials FROM trial_counts WHERE sweep = ?1")?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([sweep.0])?;
     while let Some(row) = rows.next()? {
         let count = row.get(1)?;

@@ -13,7 +13,7 @@ use super::{QueryError, Reader, json, row, rows};
 use crate::change::{BestWeights, Evidence, ResumePoint};
 use crate::objective;
 use crate::sweep::Configuration;
-use crate::word;
+use crate::word::{self, BESIDE};
 
 /// A trial, without its settings: those are long, and asked for one at a time ([`Reader::settings`]).
 #[derive(Debug, Clone, PartialEq)]
@@ -172,6 +172,37 @@ impl Reader {
                 metrics: extremes(connection, id)?,
                 trial,
             }))
+        })
+    }
+
+    /// Returns the number of the trial that has this fingerprint and replicate.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn number_of(
+        &self,
+        sweep: SweepId,
+        fingerprint: &str,
+        replicate: u64,
+    ) -> Result<Option<u64>, QueryError> {
+        self.query("a trial's number", |connection| {
+            let sql = "SELECT number FROM sweep_trials
+                WHERE sweep = ?1 AND fingerprint = ?2 AND replicate = ?3";
+            row(connection, sql, (sweep.0, fingerprint, replicate), |row| row.get(0))
+        })
+    }
+
+    /// Returns the number of the newest refit of a sweep that completed.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn newest_refit(&self, sweep: SweepId) -> Result<Option<u64>, QueryError> {
+        self.query("the newest refit", |connection| {
+            let sql = format!(
+                "SELECT max(number) FROM sweep_trials INDEXED BY trials_beside
+                WHERE sweep = ?1 AND {BESIDE} AND kind = 'refit' AND state = 'completed'"
+            );
+            Ok(row(connection, &sql, [sweep.0], |row| row.get(0))?.flatten())
         })
     }
 

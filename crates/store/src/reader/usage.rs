@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::{QueryError, Reader, json, row, rows};
 use crate::session::SessionId;
+use crate::word::BESIDE;
 
 /// A session without an end: its scheduler is alive, or was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,19 +66,19 @@ impl Reader {
         })
     }
 
-    /// Returns the steps that a sweep's attempts have done, failed and repeated ones included. A pass over all of
-    /// them.
+    /// Returns the steps that the attempts of a sweep's search have done, failed and repeated ones included. A pass over
+    /// all of them.
     ///
     /// # Errors
     /// [`QueryError`].
     pub fn steps_done(&self, sweep: SweepId) -> Result<u64, QueryError> {
         self.query("the steps of attempts", |connection| {
             connection
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT coalesce(sum(attempts.last_step - attempts.from_step), 0)
                     FROM sweep_trials JOIN attempts ON attempts.trial = sweep_trials.id
-                    WHERE sweep_trials.sweep = ?1",
-                )?
+                    WHERE sweep_trials.sweep = ?1 AND NOT sweep_trials.{BESIDE}"
+                ))?
                 .query_row([sweep.0], |row| row.get(0))
         })
     }

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn columns() -> Columns {
-    Columns { text: "text".into(), text_pair: None, label: "label".into(), empty_labels: false }
+    let label = Some("label".into());
+    Columns { text: "text".into(), text_pair: None, label, empty_labels: false }
 }
 
 fn rows(name: &str, content: &str) -> Vec<(String, String, u64)> {
@@ -50,7 +51,7 @@ fn a_pair_has_its_own_column() {
     let columns = Columns {
         text_pair: Some("b".into()),
         text: "a".into(),
-        label: "l".into(),
+        label: Some("l".into()),
         empty_labels: false,
     };
     let rows = read(Path::new("x.tsv"), b"l\ta\tb\n1\tone\ttwo\n", &columns).unwrap();
