@@ -72,17 +72,21 @@ SELECT
         ELSE 'FAIL'
     END AS state,
     CASE
-        WHEN state <> 'queued' THEN (
-            SELECT strftime(
-                '%Y-%m-%d %H:%M:%f000', attempts.leased_at_ms / 1000.0, 'unixepoch', 'localtime'
-            )
-            FROM attempts
-            WHERE attempts.trial = sweep_trials.id
-            ORDER BY attempts.number
-            LIMIT 1
+        WHEN state <> 'queued' THEN strftime(
+            '%Y-%m-%d %H:%M:%f000',
+            coalesce(
+                (
+                    SELECT attempts.leased_at_ms FROM attempts
+                    WHERE attempts.trial = sweep_trials.id
+                    ORDER BY attempts.number
+                    LIMIT 1
+                ),
+                ended_at_ms
+            ) / 1000.0,
+            'unixepoch'
         )
     END AS datetime_start,
-    strftime('%Y-%m-%d %H:%M:%f000', ended_at_ms / 1000.0, 'unixepoch', 'localtime') AS datetime_complete
+    strftime('%Y-%m-%d %H:%M:%f000', ended_at_ms / 1000.0, 'unixepoch') AS datetime_complete
 FROM sweep_trials
 WHERE kind NOT IN ('baseline', 'probe', 'refit');
 

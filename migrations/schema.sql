@@ -534,9 +534,9 @@ SELECT
     json_array(objective_metric) AS value_json
 FROM sweeps;
 
--- Its trials, numbered from 0, times as the reader's clock has them (Optuna's are local times). What diverged, was cancelled,
--- or never had a number has no value, and Optuna calls that FAIL; the attribute `state` tells them apart. Trials outside
--- of the ranking are left out.
+-- Its trials, numbered from 0; times are UTC, as Optuna 5 has them. What diverged, was cancelled, or never had a number
+-- has no value, and Optuna calls that FAIL; the attribute `state` tells them apart. What ended without having begun
+-- began then: Optuna wants a time. Trials outside of the ranking are left out.
 CREATE VIEW trials AS
 SELECT
     id AS trial_id,
@@ -549,17 +549,21 @@ SELECT
         ELSE 'FAIL'
     END AS state,
     CASE
-        WHEN state <> 'queued' THEN (
-            SELECT strftime(
-                '%Y-%m-%d %H:%M:%f000', attempts.leased_at_ms / 1000.0, 'unixepoch', 'localtime'
-            )
-            FROM attempts
-            WHERE attempts.trial = sweep_trials.id
-            ORDER BY attempts.number
-            LIMIT 1
+        WHEN state <> 'queued' THEN strftime(
+            '%Y-%m-%d %H:%M:%f000',
+            coalesce(
+                (
+                    SELECT attempts.leased_at_ms FROM attempts
+                    WHERE attempts.trial = sweep_trials.id
+                    ORDER BY attempts.number
+                    LIMIT 1
+                ),
+                ended_at_ms
+            ) / 1000.0,
+            'unixepoch'
         )
     END AS datetime_start,
-    strftime('%Y-%m-%d %H:%M:%f000', ended_at_ms / 1000.0, 'unixepoch', 'localtime') AS datetime_complete
+    strftime('%Y-%m-%d %H:%M:%f000', ended_at_ms / 1000.0, 'unixepoch') AS datetime_complete
 FROM sweep_trials
 WHERE kind NOT IN ('baseline', 'probe', 'refit');
 

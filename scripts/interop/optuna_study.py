@@ -70,7 +70,7 @@ def whole(database):
 
     same(study.direction.name, "MAXIMIZE", "direction")
     same(study.metric_names, ["validation/accuracy"], "name of the objective")
-    same(study.best_value, max(one["objective"]["value"] for one in ours if one["state"] == "completed"), "best value")
+    same(study.best_value, max(one["objective"] for one in ours if one["state"] == "completed"), "best value")
     frame = study.trials_dataframe()
     same(len(frame), len(ours), "rows of the data frame")
     check(frame["params_momentum"].isna().any(), "momentum is absent with adamw")
@@ -95,6 +95,15 @@ def refused(database):
         raise AssertionError("a trial was enqueued")
     same(sqlite3.connect(database).execute("select count(*) from sweep_trials").fetchone(), before, "trials")
     same(converge("doctor", "--json", code=(0, 1)) != "", True, "doctor answers")
+
+
+def copied(database):
+    """A copy is Optuna's own study: a search of Optuna's can go on from there."""
+    storage = optuna.storages.InMemoryStorage()
+    optuna.copy_study(from_study_name="interop", from_storage=f"sqlite:///{database}", to_storage=storage)
+    copy = optuna.load_study(study_name="interop", storage=storage)
+    same(copy.best_value, study_of(database, "interop").best_value, "best value of the copy")
+    check(copy.ask({"learning_rate": copy.best_trial.distributions["learning_rate"]}).params, "the copy suggests more")
 
 
 def command_line(database):
@@ -138,6 +147,7 @@ def live():
 database = finished()
 whole(database)
 refused(database)
+copied(database)
 command_line(database)
 os.mkdir("live")
 os.chdir("live")

@@ -27,7 +27,7 @@ names = {run if isinstance(run, str) else run["name"] for run in runs}
 same(names, {f"trial-{one['trial']}" for one in trials}, "runs")
 curve = json.loads(converge("curve", "1", "validation/accuracy", "--json"))
 points = trackio("get", "metric", "--project", "interop", "--run", "trial-1", "--metric", "validation/accuracy")
-ours = [(point["step"], point["value"]) for point in curve["curves"][0]["points"]]
+ours = [(step, value) for step, value in curve[0]["points"]]
 same([(point["step"], point["value"]) for point in points["values"]], ours, "a curve")
 config = trackio("get", "run", "--project", "interop", "--run", "trial-1")["config"]
 for name, value in trials[0]["configuration"].items():

@@ -152,6 +152,7 @@ fn repair_finds_what_is_wrong_and_mends_it() {
         .execute_batch(
             "update sweep_trials set objective_value = 9.5 where number = 1;
             update trial_metrics set max = 7.5 where trial = 2;
+            delete from parameters;
             drop view trials_wide; create view trials_wide as select 1 as sweep, 2 as number;
             pragma foreign_keys = off;",
         )

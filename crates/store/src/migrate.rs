@@ -238,7 +238,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut interrupted = 0;
         let mut created = false;
-        for instructions in (1..50_000).step_by(23) {
+        for instructions in (1..50_000).step_by(37) {
             let path = directory.path().join(format!("{instructions}.db"));
             let mut done = 0;
             let whole = {

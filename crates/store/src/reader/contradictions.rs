@@ -50,7 +50,7 @@ pub enum Contradiction {
         trial: TrialId,
     },
     /// People, and Optuna, would miss some.
-    #[error("the views do not have all parameters as the trials have them")]
+    #[error("the view trials_wide, or the table of parameters, is not what the trials have")]
     WrongView,
 }
 

