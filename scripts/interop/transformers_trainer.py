@@ -35,7 +35,7 @@ train_limit = 36
 CASES = {
     "adamw": 'learning_rate = 2e-3\nweight_decay = 0.1\nwarmup_ratio = 0.2\nmax_grad_norm = 0.5',
     "cosine": 'learning_rate = 1e-3\nschedule = "cosine"\nlabel_smoothing = 0.1\ngradient_accumulation = 2',
-    "sgd": 'optimizer = "sgd"\nlearning_rate = 5e-2\nschedule = "constant"\nfreeze = 1\nweight_decay = 0.0',
+    "sgd": 'optimizer = "sgd"\nlearning_rate = 3e-1\nschedule = "constant"\nfreeze = 1\nweight_decay = 0.0',
 }
 
 
