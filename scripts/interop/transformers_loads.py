@@ -13,7 +13,7 @@ import re
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from transformers_model import converge, sentence, write_data, write_model
+from tiny_bert import converge, sentence, write_data, write_model
 
 TOLERANCE = 1e-5
 SWEEP = """

@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import sys
 
-from transformers_model import converge, write_data, write_model
+from tiny_bert import converge, write_data, write_model
 
 TOLERANCE = 1e-3
 STEPS = 20

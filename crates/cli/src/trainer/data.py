@@ -19,13 +19,14 @@ def rows(path):
 
 
 def label_of(row):
-    label = str(row[LABEL]).strip()
+    label = row[LABEL] if isinstance(row[LABEL], str) else json.dumps(row[LABEL])
+    label = label.strip()
     if TASK == "regression":
         return float(label)
     if TASK == "multi_label":
         chosen = {part.strip() for part in label.split(SEPARATOR)}
         return [float(name in chosen) for name in LABELS]
-    return LABELS.index(label.lower() if label in ("True", "False") else label)
+    return LABELS.index(label)
 
 
 def load(path):
