@@ -13,7 +13,7 @@ import re
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from transformers_model import converge, sentence, write_data, write_model
+from tiny_bert import converge, sentence, write_data, write_model
 
 TOLERANCE = 1e-5
 SWEEP = """
@@ -56,11 +56,12 @@ def by_class(folder, pairs=None):
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert tokenizer.model_max_length == 16
     labels = [model.config.id2label[number] for number in range(model.config.num_labels)]
-    with torch.no_grad():
-        logits = [
-            model(**tokenizer(text, pairs[place] if pairs else None, truncation=True, return_tensors="pt")).logits
-            for place, text in enumerate(texts())
-        ]
+    logits = []
+    for place, text in enumerate(texts()):
+        # In lists, as data sets are encoded: an empty second text given by itself would count as none.
+        inputs = ([text], [pairs[place]]) if pairs else ([text],)
+        with torch.no_grad():
+            logits.append(model(**tokenizer(*inputs, truncation=True, return_tensors="pt")).logits)
     return torch.cat(logits), labels
 
 

@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import sys
 
-from transformers_model import converge, write_data, write_model
+from tiny_bert import converge, write_data, write_model
 
 TOLERANCE = 1e-3
 STEPS = 20
@@ -35,7 +35,7 @@ train_limit = 36
 CASES = {
     "adamw": 'learning_rate = 2e-3\nweight_decay = 0.1\nwarmup_ratio = 0.2\nmax_grad_norm = 0.5',
     "cosine": 'learning_rate = 1e-3\nschedule = "cosine"\nlabel_smoothing = 0.1\ngradient_accumulation = 2',
-    "sgd": 'optimizer = "sgd"\nlearning_rate = 5e-2\nschedule = "constant"\nfreeze = 1\nweight_decay = 0.0',
+    "sgd": 'optimizer = "sgd"\nlearning_rate = 3e-1\nschedule = "constant"\nfreeze = 1\nweight_decay = 0.0',
 }
 
 

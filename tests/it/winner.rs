@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 use crate::smoke::smoke;
 
 /// Two trials of the smoke sweep.
-const TWO: &[&str] = &["run", "sweeps/smoke.toml", "optimizer=adamw", "learning_rate=5e-3,1e-2", "batch_size=8"];
+const TWO: &[&str] =
+    &["run", "sweeps/smoke.toml", "optimizer=adamw", "learning_rate=5e-3,1e-2", "batch_size=8"];
 
 /// Runs a sweep of two trials.
 fn swept(sandbox: &Sandbox, more: &[&str]) {
@@ -69,7 +70,10 @@ fn a_saved_model_is_a_folder_of_its_own_that_answers_as_its_trial_does() {
     assert_eq!(described["scores"]["validation/accuracy"], first["mean"]);
     assert_eq!(described["trial"], first["trials"][0]);
     assert_eq!(described["configuration"], first["configuration"]);
-    assert_eq!(described["settings"]["train"]["learning_rate"], first["configuration"]["learning_rate"]);
+    assert_eq!(
+        described["settings"]["train"]["learning_rate"],
+        first["configuration"]["learning_rate"]
+    );
     for role in ["train", "model", "tokenizer", "weights"] {
         assert_eq!(described["hashes"][role].as_str().unwrap().len(), 64, "{role}");
     }
@@ -155,7 +159,10 @@ fn every_row_is_answered_in_order_from_a_file_or_from_stdin() {
 fn bad_rows_are_all_told_before_anything_is_printed() {
     let sandbox = Sandbox::new();
     swept(&sandbox, &[]);
-    sandbox.write("bad.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n[1]\n{\"text\": \"c\"}\n{\"text\": null}\n");
+    sandbox.write(
+        "bad.jsonl",
+        "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n[1]\n{\"text\": \"c\"}\n{\"text\": null}\n",
+    );
     let refused = sandbox.converge(&["predict", "best", "bad.jsonl"]).expect_code(2);
     assert_eq!(refused.stdout, "");
     for place in ["bad.jsonl:2", "bad.jsonl:3", "bad.jsonl:5"] {
@@ -200,7 +207,10 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 fn a_file_is_judged_by_all_metrics_and_known_texts_are_told() {
     let sandbox = Sandbox::new();
     swept(&sandbox, &[]);
-    sandbox.write("new.tsv", "text\tlabel\nThe sailor saw the harbour.\tsea\nThe dough rose in the oven.\tbread\n");
+    sandbox.write(
+        "new.tsv",
+        "text\tlabel\nThe sailor saw the harbour.\tsea\nThe dough rose in the oven.\tbread\n",
+    );
     let found = sandbox.converge(&["evaluate", "best", "new.tsv", "--json"]).expect_code(0);
     assert_eq!(found.stderr, "", "these are new");
     let found = found.json();
@@ -219,7 +229,11 @@ fn a_file_is_judged_by_all_metrics_and_known_texts_are_told() {
     let own = sandbox.converge(&["evaluate", "best", "sweeps/smoke.tsv", "--json"]).expect_code(0);
     assert_eq!(own.json()["metrics"]["accuracy"].as_f64().unwrap(), expected);
     assert!(own.stderr.contains("the sweep's training file itself"), "{}", own.stderr);
-    assert!(own.stderr.contains("45 of 60 texts stand in the data that the model was trained on"), "{}", own.stderr);
+    assert!(
+        own.stderr.contains("45 of 60 texts stand in the data that the model was trained on"),
+        "{}",
+        own.stderr
+    );
     assert!(own.stderr.contains("15 of 60 texts stand in the validation data"), "{}", own.stderr);
 
     sandbox.write("wrong.tsv", "text\tlabel\na\tsea\nb\tmountain\nc\tdesert\n");
@@ -238,12 +252,23 @@ fn a_model_of_means_says_that_transformers_has_no_class_for_it_and_still_answers
     let saved = sandbox.converge(&["save", "best", "model"]).expect_code(0);
     assert!(saved.stderr.contains("does not compute"), "{}", saved.stderr);
     let folder = sandbox.path().join("model");
-    assert_eq!(json(&folder.join("converge.json"))["transformers"]["class"], serde_json::Value::Null);
-    assert_eq!(json(&folder.join("config.json"))["architectures"], serde_json::json!(["BertModel"]));
+    assert_eq!(
+        json(&folder.join("converge.json"))["transformers"]["class"],
+        serde_json::Value::Null
+    );
+    assert_eq!(
+        json(&folder.join("config.json"))["architectures"],
+        serde_json::json!(["BertModel"])
+    );
     let card = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    assert!(card.contains("does not compute") && card.contains("add_pooling_layer=False"), "{card}");
-    let of_trial = sandbox.converge(&["evaluate", "best", "sweeps/smoke.tsv", "--json"]).expect_code(0);
-    let of_folder = sandbox.converge(&["evaluate", "model", "sweeps/smoke.tsv", "--json"]).expect_code(0);
+    assert!(
+        card.contains("does not compute") && card.contains("add_pooling_layer=False"),
+        "{card}"
+    );
+    let of_trial =
+        sandbox.converge(&["evaluate", "best", "sweeps/smoke.tsv", "--json"]).expect_code(0);
+    let of_folder =
+        sandbox.converge(&["evaluate", "model", "sweeps/smoke.tsv", "--json"]).expect_code(0);
     assert_eq!(of_folder.json(), of_trial.json());
 }
 
@@ -297,7 +322,8 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
          from sweep_trials where number = 3",
     );
     assert_eq!(row, ["refit|completed|1|1"]);
-    let seen = sandbox.rows("select count(*) from curves where trial = 3 and metric like 'validation/%'");
+    let seen =
+        sandbox.rows("select count(*) from curves where trial = 3 and metric like 'validation/%'");
     assert_eq!(seen, ["0"]);
     assert_eq!(sandbox.converge(&["best"]).expect_code(0).stdout, best, "it is not ranked");
     let after = sandbox.converge(&["status", "--json"]).expect_code(0).json()["sweeps"][0].clone();
@@ -319,7 +345,9 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     let again = sandbox.converge(&["refit", "best"]).expect_code(0);
     assert!(again.stderr.contains("nothing left to do"), "{}", again.stderr);
     assert_eq!(sandbox.number("select count(*) from attempts"), Some(3));
-    sandbox.converge(&["run", TWO[1], TWO[2], TWO[3], TWO[4], "data.test_fraction=0.1"]).expect_code(0);
+    sandbox
+        .converge(&["run", TWO[1], TWO[2], TWO[3], TWO[4], "data.test_fraction=0.1"])
+        .expect_code(0);
     assert_eq!(sandbox.number("select count(*) from attempts"), Some(3));
 
     let kept = weights(&sandbox, "3");
@@ -330,7 +358,10 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     let before = curves(&sandbox, "3");
     sandbox.converge(&["rebuild", "--yes"]).expect_code(0);
     assert_eq!(curves(&sandbox, "3"), before);
-    assert_eq!(sandbox.rows("select kind, state from sweep_trials where number = 3"), ["refit|completed"]);
+    assert_eq!(
+        sandbox.rows("select kind, state from sweep_trials where number = 3"),
+        ["refit|completed"]
+    );
     assert_eq!(sandbox.number("select sum(trials) from trial_counts"), Some(2));
 
     sandbox.converge(&["save", "refit", "model"]).expect_code(0);
@@ -339,7 +370,8 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     assert!(described["scores"]["train_subset/accuracy"].is_number());
     let card = std::fs::read_to_string(sandbox.path().join("model/README.md")).unwrap();
     assert!(card.contains("were trained on as well"), "{card}");
-    let judged = sandbox.converge(&["evaluate", "refit", "sweeps/smoke.tsv", "--json"]).expect_code(0);
+    let judged =
+        sandbox.converge(&["evaluate", "refit", "sweeps/smoke.tsv", "--json"]).expect_code(0);
     let overlap = &judged.json()["overlap"];
     assert_eq!(overlap["in_training"], 54);
     assert_eq!(overlap["in_validation"], serde_json::Value::Null);
@@ -351,15 +383,34 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     assert!(refused.stderr.contains("is a refit itself"), "{}", refused.stderr);
 }
 
+/// One trial of 60 steps, whose last evaluation counts: its refit has 80.
+fn one_trial(sandbox: &Sandbox) {
+    smoke(sandbox);
+    let text = std::fs::read_to_string(sandbox.path().join("sweeps/smoke.toml")).unwrap();
+    sandbox
+        .write("s.toml", text.replace("goal = \"maximize\"", "goal = \"maximize\", at = \"last\""));
+    let more = [
+        "optimizer=adamw",
+        "learning_rate=5e-3",
+        "batch_size=8",
+        "epochs=10",
+        "run.checkpoint_seconds=0",
+    ];
+    sandbox.converge(&[&["run", "s.toml"], &more[..]].concat()).expect_code(0);
+}
+
 #[test]
 fn a_killed_refit_ends_with_the_same_bits() {
     let undisturbed = Sandbox::new();
-    swept(&undisturbed, &["epochs=40", "run.checkpoint_seconds=0"]);
+    one_trial(&undisturbed);
     undisturbed.converge(&["refit", "1"]).expect_code(0);
+    assert_eq!(
+        undisturbed.rows("select number, total_steps from sweep_trials where kind = 'refit'"),
+        ["2|80"]
+    );
 
     let sandbox = Sandbox::new();
-    swept(&sandbox, &["epochs=40", "run.checkpoint_seconds=0"]);
-    let steps = sandbox.number("select max(total_steps) from sweep_trials").unwrap();
+    one_trial(&sandbox);
     let mut child = sandbox.start(&["refit", "1"]);
     let seen = "select coalesce(max(last_step), 0) from attempts join sweep_trials on sweep_trials.id = attempts.trial \
                 where kind = 'refit'";
@@ -370,22 +421,41 @@ fn a_killed_refit_ends_with_the_same_bits() {
     child.wait().unwrap();
     wait("workers are gone", || workers.iter().all(|pid| !runs(*pid)));
     let ahead = sandbox.converge(&["resume", "--dry-run", "--json"]).expect_code(0).json();
-    let refit = ahead["trials"].as_array().unwrap().iter().find(|one| one["kind"] == "refit").unwrap();
+    let refit =
+        ahead["trials"].as_array().unwrap().iter().find(|one| one["kind"] == "refit").unwrap();
     assert_eq!(refit["action"], "continue", "{ahead}");
-    assert!(refit["from_step"].as_i64().unwrap() > 0 && steps > 0);
+    assert!(refit["from_step"].as_i64().unwrap() > 0, "{ahead}");
     let status = sandbox.converge(&["status", "--json"]).expect_code(0).json();
     assert_eq!(status["sweeps"][0]["state"], "killed");
     sandbox.converge(&["resume"]).expect_code(0);
     assert_eq!(sandbox.rows("select state from sweep_trials where kind = 'refit'"), ["completed"]);
-    assert_eq!(sandbox.number("select count(*) from attempts where trial = 3"), Some(2));
-    assert_eq!(curves(&sandbox, "3"), curves(&undisturbed, "3"));
-    assert_eq!(weights(&sandbox, "3"), weights(&undisturbed, "3"));
+    assert_eq!(sandbox.number("select count(*) from attempts where trial = 2"), Some(2));
+    assert_eq!(curves(&sandbox, "2"), curves(&undisturbed, "2"));
+    assert_eq!(weights(&sandbox, "2"), weights(&undisturbed, "2"));
 }
 
 #[test]
 fn a_trial_that_has_no_validation_split_has_nothing_to_add() {
     let sandbox = Sandbox::new();
-    swept(&sandbox, &["data.validation=none", "sweep.objective.metric=train/loss", "sweep.objective.goal=minimize"]);
+    smoke(&sandbox);
+    let text = std::fs::read_to_string(sandbox.path().join("sweeps/smoke.toml")).unwrap();
+    let text = text
+        .replace(
+            "{ metric = \"validation/accuracy\", goal = \"maximize\" }",
+            "{ metric = \"train/loss\", goal = \"minimize\" }",
+        )
+        .replace("validation_fraction = 0.25", "validation = \"none\"");
+    sandbox.write("s.toml", text);
+    sandbox
+        .converge(&[
+            "run",
+            "s.toml",
+            "optimizer=adamw",
+            "learning_rate=5e-3",
+            "batch_size=8",
+            "epochs=1",
+        ])
+        .expect_code(0);
     let refused = sandbox.converge(&["refit", "1"]).expect_code(2);
     assert!(refused.stderr.contains("there is no validation split to add"), "{}", refused.stderr);
 }
@@ -398,22 +468,37 @@ fn a_trial_is_shown_as_a_script_for_the_trainer() {
     assert!(refused.stderr.contains("a preset"), "{}", refused.stderr);
     // A saved model is a model to start from.
     sandbox.converge(&["save", "best", "model"]).expect_code(0);
-    sandbox.converge(&[
-        "run", TWO[1], "--name", "further", "optimizer=adamw", "learning_rate=1e-3", "batch_size=8", "epochs=2",
-        "model.path=model", "model.preset=", "class_weights=balanced", "freeze=1",
-    ]);
-    let script = sandbox.converge(&["show", "best", "--as", "trainer"]);
-    if script.code == Some(0) {
-        let script = script.stdout;
-        for line in [
-            "learning_rate=0.001,",
-            "per_device_train_batch_size=8,",
-            "warmup_steps=2,",
-            "max_steps=12,",
-            "# - class_weights = balanced",
-            "for layer in range(1):",
-        ] {
-            assert!(script.contains(line), "{line} in {script}");
-        }
+    sandbox.write(
+        "further.toml",
+        r#"
+[sweep]
+name = "further"
+[train]
+learning_rate = 1e-3
+batch_size = 8
+gradient_accumulation = 2
+epochs = 2
+freeze = 1
+class_weights = "balanced"
+[model]
+path = "model"
+[data]
+train = "sweeps/smoke.tsv"
+validation_fraction = 0.25
+"#,
+    );
+    sandbox.converge(&["run", "further.toml"]).expect_code(0);
+    let script = sandbox.converge(&["show", "best", "--as", "trainer"]).expect_code(0).stdout;
+    for line in [
+        "learning_rate=0.001,",
+        "per_device_train_batch_size=4,",
+        "gradient_accumulation_steps=2,",
+        "warmup_steps=2,",
+        "max_steps=12,",
+        "# - class_weights = balanced",
+        "for layer in range(1):",
+        "LABELS = [\"bread\", \"sea\"]",
+    ] {
+        assert!(script.contains(line), "{line} in {script}");
     }
 }

@@ -104,7 +104,10 @@ impl<'a> Card<'a> {
         let Winner { detail, record } = self.winner;
         let settings = &detail.settings;
         let base = match (&settings.model.path, settings.model.preset) {
-            (Some(path), _) => path.strip_prefix("hf:").unwrap_or(path).to_string(),
+            // Where it lies on this machine is nobody's business.
+            (Some(path), _) => {
+                path.strip_prefix("hf:").map_or_else(|| file_name(path), str::to_string)
+            }
             _ => "a small model with random weights".to_string(),
         };
         let mut text =
@@ -141,20 +144,13 @@ impl<'a> Card<'a> {
 
     fn data(&self) -> String {
         let settings = &self.winner.detail.settings.data;
-        let file = |path: &str| {
-            std::path::Path::new(path)
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        };
         let hash = |role: &str| {
             let hash = self.facts.content_hashes.get(role).map_or("", String::as_str);
             hash.get(..12).unwrap_or(hash).to_string()
         };
         let mut text = format!(
             "## Data\n\n`{}` (SHA-256 {}…): {} examples for training",
-            file(&settings.train),
+            file_name(&settings.train),
             hash("train"),
             count(self.facts.train.examples)
         );
@@ -206,6 +202,12 @@ impl<'a> Card<'a> {
         text += "\nWithout Python: `converge predict FOLDER FILE`, or `echo 'some text' | converge predict FOLDER -`.\n";
         text
     }
+}
+
+/// Returns a path's last part.
+fn file_name(path: &str) -> String {
+    let name = std::path::Path::new(path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Lines of Python that use a saved model.

@@ -25,8 +25,9 @@ pub(crate) struct Display {
     objective: Objective,
     /// Of the trials that were not final, by number.
     configurations: BTreeMap<u64, String>,
-    /// Kinds of the trials beside the search, which are not counted.
+    /// Kinds of the trials beside the search. They are not counted, unless nothing else runs.
     beside: BTreeMap<u64, &'static str>,
+    alone: bool,
     /// What earlier sessions did.
     before: Before,
     started: Instant,
@@ -53,6 +54,11 @@ impl Display {
             value: best.value,
             configuration: output::configuration(&best.configuration),
         });
+        let alone = record.open_trials.iter().all(|trial| !trial.kind.is_ranked());
+        let before = match alone {
+            true => Before { trials: TrialCounts::default(), steps: 0, best: None },
+            false => Before { trials: record.counts, steps: record.completed_steps, best },
+        };
         let style = output::stderr_style();
         let shown = if std::io::stderr().is_terminal() {
             ProgressDisplay::on_terminal(style)
@@ -69,7 +75,8 @@ impl Display {
                 .filter(|trial| !trial.kind.is_ranked())
                 .map(|trial| (trial.number, trial.kind.word()))
                 .collect(),
-            before: Before { trials: record.counts, steps: record.completed_steps, best },
+            alone,
+            before,
             started: Instant::now(),
             drawn: None,
             last: None,
@@ -185,8 +192,10 @@ impl Display {
         };
         let configuration =
             |number: u64| self.configurations.get(&number).cloned().unwrap_or_default();
-        let of_search = |trial: &&Trial| !self.beside.contains_key(&trial.number);
-        for trial in reactor.trials().map(|(_, trial)| trial).filter(of_search) {
+        let counted = |trial: &&Trial| self.alone || trial.kind.is_ranked();
+        // What a refit keeps its weights by is no value of the objective.
+        let value = |trial: &Trial| trial.value.filter(|_| trial.kind.is_ranked());
+        for trial in reactor.trials().map(|(_, trial)| trial).filter(counted) {
             progress.trials_total += 1;
             let total = if trial.state.is_final() { trial.step } else { trial.total_steps };
             progress.steps_done += trial.step.min(total);
@@ -198,7 +207,7 @@ impl Display {
                 TrialState::Cancelled => progress.cancelled += 1,
                 TrialState::Queued | TrialState::Running(_) => {}
             }
-            if let (TrialState::Completed, Some(value)) = (&trial.state, trial.value) {
+            if let (TrialState::Completed, Some(value)) = (&trial.state, value(trial)) {
                 let better = progress
                     .best
                     .as_ref()
@@ -219,7 +228,7 @@ impl Display {
                 step: trial.step,
                 total_steps: trial.total_steps,
                 loss: trial.loss,
-                objective: trial.value,
+                objective: value(trial),
             });
         }
         progress

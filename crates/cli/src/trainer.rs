@@ -186,7 +186,7 @@ impl Script<'_> {
             ("SPLIT_SEED", json!(self.seeds.split.0)),
         ];
         let mut text = String::from(
-            "\nimport csv\nimport hashlib\nimport json\nimport math\n\nimport numpy\nimport torch\n\
+            "\nimport csv\nimport hashlib\nimport json\nimport math\n\n\
              from transformers import (\n    AutoConfig,\n    AutoModelForSequenceClassification,\n    AutoTokenizer,\n    \
              DataCollatorWithPadding,\n    Trainer,\n    TrainingArguments,\n    set_seed,\n)\n\n",
         );

@@ -201,3 +201,35 @@ fn the_last_step_of_the_budget_may_be_the_last_of_the_sweep() {
     let last = stage.step(Event::Exited { worker: WORKER, exit: Exit::Code(0) });
     assert_eq!(ending(&last), Some(&Ending::Finished { failed: 0 }));
 }
+
+#[test]
+fn what_stands_beside_the_search_takes_nothing_of_its_budget() {
+    let mut refit = trial(3);
+    refit.kind = TrialKind::Refit;
+    let options = Options {
+        workers: 1,
+        sweep: SweepId(1),
+        failure: FailurePolicy { max_failed: Some(1), ..FailurePolicy::default() },
+        failed: 0,
+        next_attempt: AttemptId(1),
+        home: "/home".into(),
+        checkpoint_seconds: 60.0,
+        gradient_checkpointing: false,
+        allowance: Allowance { budget: steps(10), used: Usage { wall_ms: 0, steps: 10 } },
+    };
+    let reactor = Reactor::new(options, [(TrialId(3), refit)]);
+    let mut stage = Stage { reactor, seq: 0, now: 5_000 };
+    assert_eq!(stage.step(Event::Tick).actions, [Action::Launch], "the budget is used up");
+    stage.step(Event::Launched(WORKER));
+    assert_eq!(leases(&stage.say(vec![born()])), 1);
+    assert!(!is_told_to_leave(&stage.steps(1, 1..=6)));
+    assert_eq!(stage.reactor.used(stage.now).steps, 10);
+    let failure = Failure { class: FailureClass::Data, message: "x".into() };
+    stage.ended(1, 6, AttemptEnding::Failed(failure));
+    let last = stage.step(Event::Exited { worker: WORKER, exit: Exit::Code(1) });
+    assert_eq!(
+        ending(&last),
+        Some(&Ending::Finished { failed: 0 }),
+        "a failed search is another matter"
+    );
+}

@@ -110,12 +110,18 @@ impl Plan {
         let facts =
             usize::try_from(trial.facts_index).ok().and_then(|index| record.facts.get(index));
         let Some(facts) = facts else {
-            return Err(refusal("has no facts stored", "`converge repair` looks for what is wrong"));
+            return Err(refusal(
+                "has no facts stored",
+                "`converge repair` looks for what is wrong",
+            ));
         };
         let settings =
             refit::settings(&origin.settings, facts, objective.step).map_err(|error| {
-            refusal(&format!("cannot be refitted: {error}"), "`converge save` takes it as it is")
-        })?;
+                refusal(
+                    &format!("cannot be refitted: {error}"),
+                    "`converge save` takes it as it is",
+                )
+            })?;
         let validation = facts.validation.as_ref().map_or(0, |split| split.examples);
         let examples = [facts.train.examples, validation];
         let fingerprint =

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &SaveArguments, home: &Home) -> Result<ExitCode, Re
         "trial {}{kind} of sweep `{}` saved in `{}` ({})\n",
         trial.number,
         summary.name,
-        directory.display(),
+        arguments.directory.display(),
         bytes(size)
     ));
     if !trained.fits_transformers() {

@@ -19,13 +19,14 @@ def rows(path):
 
 
 def label_of(row):
-    label = str(row[LABEL]).strip()
+    label = row[LABEL] if isinstance(row[LABEL], str) else json.dumps(row[LABEL])
+    label = label.strip()
     if TASK == "regression":
         return float(label)
     if TASK == "multi_label":
         chosen = {part.strip() for part in label.split(SEPARATOR)}
         return [float(name in chosen) for name in LABELS]
-    return LABELS.index(label.lower() if label in ("True", "False") else label)
+    return LABELS.index(label)
 
 
 def load(path):
@@ -105,11 +106,13 @@ tokenizer = AutoTokenizer.from_pretrained(MODEL)
 
 def encode(examples):
     """Tokens of examples; padded batch by batch."""
-    encoded = []
-    for example in examples:
-        tokens = tokenizer(example["text"], example["text_pair"], truncation=True, max_length=MAX_LENGTH)
-        encoded.append({**tokens, "labels": example["label"]})
-    return encoded
+    # In lists: an empty second text by itself would count as none.
+    texts = [[example["text"] for example in examples]]
+    if TEXT_PAIR:
+        texts.append([example["text_pair"] for example in examples])
+    tokens = tokenizer(*texts, truncation=True, max_length=MAX_LENGTH)
+    columns = [{name: values[place] for name, values in tokens.items()} for place in range(len(examples))]
+    return [{**column, "labels": example["label"]} for column, example in zip(columns, examples)]
 
 
 train, validation = splits()

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use converge_core::ids::TrialId;
 use converge_core::objective::{At, Goal, Objective};
-use converge_store::{ReadError, Reader, TrialCounts};
+use converge_core::trial::TrialKind;
+use converge_store::{NewTrial, ReadError, Reader, TrialCounts};
 
 use crate::home::{Home, METRIC, OTHER, observed, raw, sweep, trial};
 
@@ -179,4 +180,40 @@ fn the_last_trials_of_a_killed_session_are_not_cleaned_up_after() {
     assert_eq!(home.store.read().uncleaned(home.sweep).unwrap(), [3], "one that runs is not final");
     home.store.close_session(home.session, "interrupted", 9_000).unwrap();
     assert_eq!(home.store.read().uncleaned(home.sweep).unwrap(), [3], "to clean again is no harm");
+}
+
+#[test]
+fn a_trial_beside_the_search_is_neither_counted_nor_ranked() {
+    let refit = NewTrial { kind: TrialKind::Refit, ..trial("refit", 0) };
+    let trials = vec![trial("a", 0), trial("b", 0), refit];
+    let mut home = Home::of(&sweep("first", Goal::Maximize, trials));
+    home.complete(1, &[0.5]);
+    let summary = |home: &Home| home.store.read().sweep_named("first").unwrap().unwrap();
+    let before = summary(&home);
+    assert_eq!((before.trials.total(), before.beside.queued, before.last_number), (2, 1, 3));
+    assert_eq!(home.store.read().newest_refit(home.sweep).unwrap(), None);
+
+    home.complete(3, &[0.9]);
+    let after = summary(&home);
+    assert_eq!((after.trials, after.best), (before.trials, Some(0.5)));
+    assert_eq!(after.beside, TrialCounts { completed: 1, ..TrialCounts::default() });
+    assert!(!after.is_over(), "a trial of the search is left");
+    home.complete(2, &[0.4]);
+    assert!(summary(&home).is_over());
+    let objective = after.objective.clone();
+    let reader = home.store.read();
+    for ranked in [
+        reader.ranking(home.sweep, &objective).unwrap(),
+        reader.best_ranking(home.sweep, &objective, 9).unwrap(),
+    ] {
+        let mut numbers: Vec<u64> = ranked.iter().map(|trial| trial.number).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2]);
+    }
+    assert_eq!(reader.ranked_configurations(home.sweep).unwrap(), 2);
+    assert_eq!(reader.newest_refit(home.sweep).unwrap(), Some(3));
+    assert_eq!(reader.number_of(home.sweep, "refit", 0).unwrap(), Some(3));
+    assert_eq!(reader.number_of(home.sweep, "refit", 1).unwrap(), None);
+    let holdings = reader.holdings().unwrap().trials;
+    assert_eq!(holdings.iter().map(|trial| trial.ranked).collect::<Vec<_>>(), [true, true, false]);
 }
