@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::constraint::Constraint;
 use crate::key::Key;
 use crate::objective::Objective;
 use crate::script::Script;
@@ -30,6 +31,12 @@ pub struct Sweep {
     pub objective: Objective,
     /// The axes, in the order of the file.
     pub parameters: Vec<Parameter>,
+    /// Configurations that run before the search, as far as the file gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enqueue: Vec<Configuration>,
+    /// What is left out of the search space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
     /// The settings that all trials share.
     pub settings: Settings,
     /// Where and how it runs; may change at any time.
@@ -144,6 +151,12 @@ impl Sweep {
     /// Returns the value of a fixed setting, by the name that users write.
     pub fn fixed(&self, name: &str) -> Option<Value> {
         fixed(&self.settings, name)
+    }
+
+    /// Returns the first constraint that leaves a configuration out.
+    pub fn constraint_on(&self, configuration: &Configuration) -> Option<usize> {
+        let value_of = |name: &str| configuration.get(name).cloned().or_else(|| self.fixed(name));
+        self.constraints.iter().position(|constraint| constraint.fits(&value_of))
     }
 
     /// Returns the script of a configuration on the device `scripted`.

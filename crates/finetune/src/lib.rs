@@ -36,6 +36,7 @@ mod train;
 mod travel;
 mod vocabulary;
 
+pub use data::inspection::inspect;
 pub use device::{DeviceInfo, Presence, class_of_panic, devices};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
 pub use prepare::{PrepareRequest, prepare};
