@@ -20,6 +20,8 @@ mod exports;
 mod extension;
 /// Failures: their classes, what is tried again and how, when too many stop the sweep, and what is kept of them.
 mod failures;
+/// `init`: from a data file to a sweep that runs as it is.
+mod first_sweep;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
 /// Under which licences, and from where, all that is linked comes.
@@ -30,6 +32,8 @@ mod metrics_page;
 mod resume;
 /// `resume` as a plan: what it would do, and failed trials that are tried again.
 mod resumption;
+/// Sweep files beyond values: bases, enqueued configurations, constraints, overrides; editors and shells.
+mod search_files;
 /// From a sweep file to the best configuration, with every reading command on the way.
 mod smoke;
 /// A stranger's files, names and words: refused or shown, never obeyed; a home is its owner's alone.

@@ -13,9 +13,12 @@ Exit codes:
   4    interrupted; `converge resume` goes on
   130  interrupted twice: workers were killed; `converge resume` goes on";
 
+/// Version, and the commit where it is known.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("CONVERGE_COMMIT"));
+
 /// Hyperparameter sweeps that fine-tune BERT classifiers: launched, resumed, stored, ranked.
 #[derive(Debug, Parser)]
-#[command(name = "converge", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "converge", version = VERSION, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// Options of every command.
     #[command(flatten)]
@@ -39,6 +42,11 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at a data file and write a commented sweep for it, which runs as it is
+    ///
+    /// Tells columns, classes and task from the file, says why, and asks where only you can know. The file that it
+    /// writes has been checked against model and data, as by `converge plan`.
+    Init(InitArguments),
     /// Check a sweep file, model and data, and show what would run; changes nothing but the cache
     Plan(PlanArguments),
     /// Run a sweep: start it, or go on where it stands; nothing is trained twice
@@ -98,9 +106,81 @@ pub(crate) enum Command {
     Rebuild(RebuildArguments),
     /// Look at devices and their workers, disk, database and downloads
     Doctor(DoctorArguments),
+    /// Print a JSON Schema of the sweep file, for editors
+    ///
+    /// With Taplo or Even Better TOML: `converge schema > sweep.schema.json`, and `#:schema ./sweep.schema.json` as the
+    /// first line of a sweep file.
+    Schema,
+    /// Print completions for a shell
+    ///
+    /// bash: `converge completions bash > ~/.local/share/bash-completion/completions/converge`.
+    /// zsh: `converge completions zsh > DIR/_converge`, DIR being in $fpath.
+    /// fish: `converge completions fish > ~/.config/fish/completions/converge.fish`.
+    Completions(CompletionsArguments),
+    /// Write a man page for each command
+    #[command(hide = true)]
+    Manual(ManualArguments),
     /// The process that trains; started by `run`
     #[command(hide = true)]
     Worker(WorkerArguments),
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// Data file: csv, tsv or jsonl, with a header
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Model: a Hugging Face folder, `hf:org/name`, or `tiny` (random weights, no download)
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Column of the text [default: told by name and content]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: Option<String>,
+    /// Column of the second text, for two texts that belong together
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text_pair: Option<String>,
+    /// Column of the label [default: told by name and content]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// What is learned [default: told by the labels]
+    #[arg(long, value_enum)]
+    pub(crate) task: Option<TaskWord>,
+    /// Name of the sweep [default: that of the data file]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// File to write
+    #[arg(short, long, value_name = "FILE", default_value = "sweep.toml")]
+    pub(crate) output: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// A task on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum TaskWord {
+    /// One class of two or more
+    Classes,
+    /// Any number of labels
+    MultiLabel,
+    /// A number
+    Regression,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `manual`.
+#[derive(Debug, Args)]
+pub(crate) struct ManualArguments {
+    /// Folder to write into
+    pub(crate) directory: PathBuf,
 }
 
 /// `plan`.
@@ -108,7 +188,7 @@ pub(crate) enum Command {
 pub(crate) struct PlanArguments {
     /// Sweep file
     pub(crate) file: PathBuf,
-    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`; `~momentum` takes a key out
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Print JSON
@@ -121,7 +201,7 @@ pub(crate) struct PlanArguments {
 pub(crate) struct RunArguments {
     /// Sweep file
     pub(crate) file: PathBuf,
-    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`
+    /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`; `~momentum` takes a key out
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
     /// Another name for the sweep

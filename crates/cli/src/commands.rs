@@ -2,12 +2,15 @@
 
 pub(crate) mod best;
 pub(crate) mod cancel;
+pub(crate) mod completions;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod gc;
+pub(crate) mod init;
+pub(crate) mod manual;
 pub(crate) mod measure;
 pub(crate) mod pause;
 pub(crate) mod plan;
@@ -18,6 +21,7 @@ pub(crate) mod repair;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod schema;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stop;

@@ -1,17 +1,20 @@
 //! What `run` and `resume` share: prepare, create or take up a sweep, run a session, tell the result.
 
+use std::path::Path;
+
 use converge_core::budget::Allowance;
 use converge_core::facts::Facts;
 use converge_core::fit;
+use converge_core::inspection::Inspection;
 use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, PlannedTrial, cases, trials};
 use converge_core::sampler::{Sample, sample};
 use converge_core::sweep::{RunSettings, Sweep};
-use converge_dashboard::terminal::number::bytes;
+use converge_dashboard::terminal::number::{bytes, plural};
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::launcher::WorkerCommand;
-use converge_scheduler::preparation::{PreparationError, prepare};
+use converge_scheduler::preparation::{self, PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session, Update};
 use converge_scheduler::trials::{SCRIPTED, definition, load};
@@ -91,7 +94,36 @@ pub(crate) async fn prepare_cases(
     home: &Home,
     interrupts: &mut Interrupts,
 ) -> Result<Prepared, Report> {
-    let chosen = device::resolve(&sweep.run)?.with_kernel_caches(home)?;
+    let (chosen, command) = question_worker(&sweep.run, home)?;
+    let directory = Home::temporary("prepare")?;
+    let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
+    let interrupted = interrupts.next();
+    let facts =
+        prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
+            .await
+            .map_err(unfit)?;
+    let mut prepared =
+        Prepared { sample, cases, facts, chosen, run: sweep.run.clone(), probe: None };
+    prepared.probe =
+        Measurements::read(home).of(&Situation::of(&prepared)).and_then(|found| found.probe);
+    Ok(prepared)
+}
+
+/// Has a worker look at a data file that nobody has described yet.
+pub(crate) async fn inspect(
+    run: &RunSettings,
+    file: &Path,
+    home: &Home,
+    interrupts: &mut Interrupts,
+) -> Result<Inspection, Report> {
+    let (_, command) = question_worker(run, home)?;
+    let directory = Home::temporary("inspect")?;
+    preparation::inspect(&command, &directory, file, interrupts.next()).await.map_err(unfit)
+}
+
+/// Returns where a sweep runs, and how a worker is started there to answer a question about model or data.
+fn question_worker(run: &RunSettings, home: &Home) -> Result<(Chosen, WorkerCommand), Report> {
+    let chosen = device::resolve(run)?.with_kernel_caches(home)?;
     for warning in &chosen.warnings {
         output::talk(&format!("warning: {warning}\n"));
     }
@@ -101,22 +133,15 @@ pub(crate) async fn prepare_cases(
         places: chosen.places.clone(),
         threads: machine::look().cores,
     };
-    let directory = Home::temporary("prepare")?;
-    let split = converge_core::seed::TrialSeeds::new(sweep.seed, 0).split;
-    let interrupted = interrupts.next();
-    let facts =
-        prepare(&command, &directory, cases.settings.clone(), split, &home.cache(), interrupted)
-            .await
-            .map_err(|error| match error {
-                PreparationError::Refused(problems) => Report::problems(&problems),
-                PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
-                other => Report::error(&other),
-            })?;
-    let mut prepared =
-        Prepared { sample, cases, facts, chosen, run: sweep.run.clone(), probe: None };
-    prepared.probe =
-        Measurements::read(home).of(&Situation::of(&prepared)).and_then(|found| found.probe);
-    Ok(prepared)
+    Ok((chosen, command))
+}
+
+fn unfit(error: PreparationError) -> Report {
+    match error {
+        PreparationError::Refused(problems) => Report::problems(&problems),
+        PreparationError::Interrupted => Report::error(&error).exit(ExitCode::Interrupted),
+        other => Report::error(&other),
+    }
 }
 
 /// Takes the home for this process.
@@ -185,6 +210,11 @@ pub(crate) fn create(
             .collect(),
     };
     store.create_sweep(&new, clock::unix_ms())?;
+    let left_out: u64 = prepared.sample.left_out.iter().map(|one| one.count).sum();
+    if left_out > 0 {
+        let points = plural(left_out, "point");
+        output::talk(&format!("{points} left out by constraints: `converge plan` lists them\n"));
+    }
     Ok(())
 }
 

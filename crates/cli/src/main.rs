@@ -59,6 +59,10 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
     let home = home::find(arguments.global.home.as_deref())?;
     match &arguments.command {
+        Command::Init(init) => commands::init::run(init, &home),
+        Command::Schema => commands::schema::run(),
+        Command::Completions(completions) => commands::completions::run(completions),
+        Command::Manual(manual) => commands::manual::run(manual),
         Command::Plan(plan) => commands::plan::run(plan, &home),
         Command::Run(run) => commands::run::run(run, &home),
         Command::Resume(resume) => commands::resume::run(resume, &home),

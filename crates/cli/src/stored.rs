@@ -6,7 +6,6 @@ use converge_core::materialise::Cases;
 use converge_core::sampler::Sample;
 use converge_core::settings::Settings;
 use converge_core::sweep::Sweep;
-use converge_core::trial::TrialKind;
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
 use converge_store::{Reader, SweepRecord};
@@ -29,7 +28,7 @@ pub(crate) async fn prepare(
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     let mut settings: Vec<Settings> = Vec::new();
     let (mut configurations, mut of_configuration) = (Vec::new(), Vec::new());
-    let mut kind = TrialKind::Grid;
+    let mut kinds = Vec::new();
     for trial in &record.open_trials {
         let place = match places.get(&trial.facts_index) {
             Some(place) => *place,
@@ -42,9 +41,9 @@ pub(crate) async fn prepare(
         };
         configurations.push(trial.configuration.clone());
         of_configuration.push(place);
-        kind = trial.kind;
+        kinds.push(trial.kind);
     }
-    let sample = Sample { configurations, skipped: 0, kind };
+    let sample = Sample { configurations, kinds, skipped: 0, left_out: Vec::new(), dry: None };
     let cases = Cases { settings, of_configuration };
     let prepared = drive::prepare_cases(sweep, sample, cases, home, interrupts).await?;
     check_content(record, &places, &prepared)?;

@@ -73,6 +73,16 @@ fn comparable(sweep: &Sweep) -> serde_json::Value {
         },
         "parameters": parameters,
     });
+    let numbered = |lines: Vec<String>| -> BTreeMap<String, String> {
+        (1..).map(|number: usize| number.to_string()).zip(lines).collect()
+    };
+    let values = |one: &Configuration| -> String {
+        let values: Vec<_> = one.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        values.join(" ")
+    };
+    document["enqueue"] = json!(numbered(sweep.enqueue.iter().map(values).collect()));
+    document["constraints"] =
+        json!(numbered(sweep.constraints.iter().map(ToString::to_string).collect()));
     for key in fixed_keys(sweep) {
         document[key.name] = json!(sweep.fixed(key.name).map(|value| value.to_string()));
     }
@@ -119,6 +129,15 @@ pub fn objections(old: &Sweep, new: &Sweep, configurations: &[&Configuration]) -
             };
             let why = "all draws of a random sweep follow from its parameters; only `max_trials` can grow";
             object(&format!("parameters.{name}"), shown(old), shown(new), why);
+        }
+        if old.constraints != new.constraints {
+            let why = "which draws are kept follows from them; only `max_trials` and [[enqueue]] can grow";
+            object(
+                "constraints",
+                old.constraints.len().to_string(),
+                new.constraints.len().to_string(),
+                why,
+            );
         }
     }
     for key in fixed_keys(old).filter(|key| !is_parameter(new, key)) {

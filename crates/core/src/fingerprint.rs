@@ -33,7 +33,7 @@ pub fn fingerprint(
 
 /// Returns the part of a sweep that makes it this sweep, for comparison and for showing differences.
 pub fn identity(sweep: &Sweep) -> Value {
-    json!({
+    let mut identity = json!({
         "sweep": {
             "method": sweep.method,
             "seed": sweep.seed,
@@ -49,7 +49,15 @@ pub fn identity(sweep: &Sweep) -> Value {
         "train": sweep.settings.train,
         "model": sweep.settings.model,
         "data": sweep.settings.data,
-    })
+    });
+    // Left out where there are none, so that sweeps from before they could be written stay what they are.
+    if !sweep.enqueue.is_empty() {
+        identity["enqueue"] = json!(sweep.enqueue);
+    }
+    if !sweep.constraints.is_empty() {
+        identity["constraints"] = json!(sweep.constraints);
+    }
+    identity
 }
 
 /// Returns the hash of a sweep's identity, contents included.

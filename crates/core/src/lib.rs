@@ -4,12 +4,16 @@
 //! ([`problem`], [`facts`]), what a training records ([`metric`]), and how it can end ([`failure`]).
 
 pub mod budget;
+pub mod constraint;
+pub mod draft;
+pub mod equivalent;
 pub mod extension;
 pub mod facts;
 pub mod failure;
 pub mod fingerprint;
 pub mod fit;
 pub mod ids;
+pub mod inspection;
 pub mod key;
 pub mod machine;
 pub mod materialise;

@@ -68,7 +68,8 @@ pub fn trials(
 ) -> (Vec<PlannedTrial>, u64) {
     let mut seen: BTreeMap<String, ()> = BTreeMap::new();
     let (mut first, mut skipped) = (Vec::new(), 0);
-    for (configuration, case) in sample.configurations.iter().zip(&cases.of_configuration) {
+    let places = cases.of_configuration.iter().zip(&sample.kinds);
+    for (configuration, (case, kind)) in sample.configurations.iter().zip(places) {
         let settings = sweep.settings_of(configuration);
         let facts = &facts[*case];
         let fingerprint =
@@ -84,7 +85,7 @@ pub fn trials(
             fingerprint,
             replicate: 0,
             case: *case,
-            kind: sample.kind,
+            kind: *kind,
         });
     }
     // One seed of everything before the second of anything: an early look covers the whole space.

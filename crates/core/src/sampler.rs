@@ -1,21 +1,58 @@
 //! Chooses the configurations of a sweep: a function of the sweep alone, so there is nothing to save.
 
+mod enqueued;
 mod grid;
 mod random;
+
+pub(crate) use enqueued::complete;
 
 use crate::search_space::Configuration;
 use crate::sweep::{Method, Sweep};
 use crate::trial::TrialKind;
 
+/// Configurations left out by a constraint that [`LeftOut`] names.
+const NAMED: usize = 3;
+
 /// The configurations of a sweep, in the order in which they are tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Distinct configurations.
+    /// Distinct configurations: enqueued ones first.
     pub configurations: Vec<Configuration>,
+    /// What the trials of each are.
+    pub kinds: Vec<TrialKind>,
     /// Draws or grid points left out because an earlier one was equal, or beyond `budget.max_trials`.
     pub skipped: u64,
-    /// What the trials are.
-    pub kind: TrialKind,
+    /// What each constraint left out, in the order of the file.
+    pub left_out: Vec<LeftOut>,
+    /// Why a random sweep has fewer configurations than it was asked for.
+    pub dry: Option<Dry>,
+}
+
+/// Points of the search space that a constraint left out; one that fits several counts for the first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeftOut {
+    /// How many.
+    pub count: u64,
+    /// The first few of them.
+    pub first: Vec<Configuration>,
+}
+
+impl LeftOut {
+    fn add(&mut self, configuration: &Configuration) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(configuration.clone());
+        }
+    }
+}
+
+/// Why draws come to an end before there are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dry {
+    /// The search space holds no more configurations.
+    Exhausted,
+    /// Constraints refuse one draw after the other.
+    Constrained,
 }
 
 /// Returns the configurations of a sweep.
@@ -24,6 +61,11 @@ pub fn sample(sweep: &Sweep) -> Sample {
         Method::Grid => grid::sample(sweep),
         Method::Random => random::sample(sweep),
     }
+}
+
+/// Returns the one written form of a configuration.
+fn written(configuration: &Configuration) -> String {
+    serde_json::json!(configuration).to_string()
 }
 
 /// Returns a sound order to decide parameters in: none before those that its cases depend on.

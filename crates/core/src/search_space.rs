@@ -165,11 +165,19 @@ impl std::fmt::Display for Parameter {
                 formatter.write_str(" | ")?;
             }
             case.domain.fmt(formatter)?;
-            for (place, (name, allowed)) in case.when.iter().enumerate() {
-                let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-                let joint = if place == 0 { " when" } else { "," };
-                write!(formatter, "{joint} {name}={}", allowed.join("|"))?;
-            }
+            case.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Case {
+    /// When it applies: ` when optimizer=adamw`, or nothing.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, (name, allowed)) in self.when.iter().enumerate() {
+            let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+            let joint = if place == 0 { " when" } else { "," };
+            write!(formatter, "{joint} {name}={}", allowed.join("|"))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::constraint::Constraint;
 use crate::key::Key;
 use crate::metric::default_of;
 use crate::objective::Objective;
@@ -36,6 +37,12 @@ pub struct Sweep {
     pub objective_follows_task: bool,
     /// The axes, in the order of the file.
     pub parameters: Vec<Parameter>,
+    /// Configurations that run before the search, as far as the file gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enqueue: Vec<Configuration>,
+    /// What is left out of the search space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
     /// The settings that all trials share.
     pub settings: Settings,
     /// Where and how it runs; may change at any time.
@@ -162,6 +169,12 @@ impl Sweep {
         fixed(&self.settings, name)
     }
 
+    /// Returns the first constraint that leaves a configuration out.
+    pub fn constraint_on(&self, configuration: &Configuration) -> Option<usize> {
+        let value_of = |name: &str| configuration.get(name).cloned().or_else(|| self.fixed(name));
+        self.constraints.iter().position(|constraint| constraint.fits(&value_of))
+    }
+
     /// Returns the script of a configuration on the device `scripted`.
     pub fn script_of(&self, configuration: &Configuration) -> Script {
         let fits = |rule: &&ScriptRule| {
@@ -187,7 +200,7 @@ pub(crate) fn fixed(settings: &Settings, name: &str) -> Option<Value> {
 }
 
 /// Returns the default of a key that is left out of the settings where it has that.
-fn left_out(name: &str) -> Option<serde_json::Value> {
+pub(crate) fn left_out(name: &str) -> Option<serde_json::Value> {
     Some(match Key::find(name)?.name {
         "train.precision" => "float32".into(),
         "train.reinit_layers" => 0.into(),

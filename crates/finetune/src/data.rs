@@ -6,6 +6,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod dataset;
+pub(crate) mod inspection;
 pub(crate) mod labels;
 pub(crate) mod split;
 pub(crate) mod table;

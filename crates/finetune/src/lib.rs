@@ -44,6 +44,7 @@ mod trained;
 mod travel;
 mod vocabulary;
 
+pub use data::inspection::inspect;
 pub use device::{DeviceInfo, Presence, class_of_panic, devices};
 pub use examination::{Examination, Origin, Overlap, Scores, examine};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use converge_core::facts::Facts;
 use converge_core::ids::{AttemptId, TrialId};
+use converge_core::inspection::Inspection;
 use converge_core::objective::Objective;
 use converge_core::problem::Problem;
 use converge_core::script::Script;
@@ -35,7 +36,12 @@ pub enum Up {
         /// The static facts.
         facts: Vec<Facts>,
     },
-    /// Answers [`Down::Prepare`] where a case cannot be run.
+    /// Answers [`Down::Inspect`].
+    Inspected {
+        /// What stands in the file.
+        inspection: Inspection,
+    },
+    /// Answers [`Down::Prepare`] where a case cannot be run, and [`Down::Inspect`] where the file cannot be read.
     Refused {
         /// All problems of all cases.
         problems: Vec<Problem>,
@@ -111,6 +117,11 @@ pub enum Down {
         split_seed: Seed,
         /// Where tokenised data is kept; absolute.
         cache_directory: String,
+    },
+    /// Look at a data file that nobody has described yet.
+    Inspect {
+        /// The file; absolute.
+        path: String,
     },
     /// Run an attempt.
     Assign(Box<Assignment>),

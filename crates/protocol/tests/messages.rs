@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::AttemptId;
+use converge_core::inspection::{Column, FileFormat, Inspection};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::problem::Problem;
 use converge_core::script::{Script, ScriptEnd};
@@ -147,6 +148,14 @@ fn up() -> impl Strategy<Value = Up> {
         ),
         prop::collection::vec(facts(), 0..3).prop_map(|facts| Up::Prepared { facts }),
         prop::collection::vec(problem, 0..3).prop_map(|problems| Up::Refused { problems }),
+        (any::<u64>(), any::<String>(), any::<u32>()).prop_map(|(rows, name, words)| {
+            let values = vec![(name.clone(), rows)];
+            let mean_words = f64::from(words) / 7.0;
+            let column = Column { name, mean_words, values, ..Column::default() };
+            let columns = vec![column];
+            let inspection = Inspection { format: FileFormat::Csv, rows, uneven: 0, columns };
+            Up::Inspected { inspection }
+        }),
         (attempt.clone(), any::<u64>())
             .prop_map(|(attempt, from_step)| Up::Started { attempt, from_step }),
         (attempt.clone(), any::<u64>(), metrics).prop_map(|(attempt, step, metrics)| Up::Step {
@@ -212,7 +221,8 @@ fn down() -> impl Strategy<Value = Down> {
         (prop::collection::vec(settings(), 0..3), any::<u64>()).prop_map(|(cases, seed)| {
             Down::Prepare { cases, split_seed: Seed(seed), cache_directory: "/cache".into() }
         });
-    prop_oneof![assign, prepare, Just(Down::Release), Just(Down::Exit)]
+    let inspect = any::<String>().prop_map(|path| Down::Inspect { path });
+    prop_oneof![assign, prepare, inspect, Just(Down::Release), Just(Down::Exit)]
 }
 
 proptest! {

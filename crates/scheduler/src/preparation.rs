@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use converge_core::facts::Facts;
+use converge_core::inspection::Inspection;
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
 use converge_core::settings::Settings;
@@ -65,11 +66,49 @@ pub async fn prepare(
     cache: &Path,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Vec<Facts>, PreparationError> {
+    let (wanted, cache_directory) = (cases.len(), cache.display().to_string());
+    let question = Down::Prepare { cases, split_seed, cache_directory };
+    let answer = |frame| match frame {
+        Up::Prepared { facts } if facts.len() == wanted => Some(Ok(facts)),
+        Up::Prepared { facts } => {
+            let exit = format!("it answered for {} of {wanted} cases", facts.len());
+            Some(Err(PreparationError::Ended { exit, last_words: String::new() }))
+        }
+        _ => None,
+    };
+    ask(command, directory, &question, answer, interrupted).await
+}
+
+/// Has a worker of its own look at a data file that nobody has described yet.
+///
+/// # Errors
+/// [`PreparationError`]; [`PreparationError::Refused`] says why the file cannot be read.
+pub async fn inspect(
+    command: &WorkerCommand,
+    directory: &Path,
+    path: &Path,
+    interrupted: impl Future<Output = ()>,
+) -> Result<Inspection, PreparationError> {
+    let question = Down::Inspect { path: path.display().to_string() };
+    let answer = |frame| match frame {
+        Up::Inspected { inspection } => Some(Ok(inspection)),
+        _ => None,
+    };
+    ask(command, directory, &question, answer, interrupted).await
+}
+
+/// Starts a worker, asks it one question and waits for the frame that answers it.
+async fn ask<T>(
+    command: &WorkerCommand,
+    directory: &Path,
+    question: &Down,
+    answer: impl Fn(Up) -> Option<Result<T, PreparationError>>,
+    interrupted: impl Future<Output = ()>,
+) -> Result<T, PreparationError> {
     let unusable =
         |source| PreparationError::Mailbox { directory: directory.display().to_string(), source };
     let mut mailbox = Mailbox::create(directory).map_err(unusable)?;
-    let (wanted, cache_directory) = (cases.len(), cache.display().to_string());
-    mailbox.send(&Down::Prepare { cases, split_seed, cache_directory }).map_err(unusable)?;
+    mailbox.send(question).map_err(unusable)?;
     let (signs, mut heard) = unbounded_channel();
     let program = command.program.path.display().to_string();
     let Some(place) = command.places.first() else {
@@ -79,30 +118,27 @@ pub async fn prepare(
     let mut process = launch(command, place, directory, signs, |sign| sign)
         .map_err(|source| PreparationError::Launch { program, source })?;
     process.ring();
-    let answer = tokio::select! {
-        answer = listen(&mut mailbox, &mut heard, wanted) => answer.map_err(unusable)?,
+    let found = tokio::select! {
+        found = listen(&mut mailbox, &mut heard, answer) => found.map_err(unusable)?,
         () = interrupted => Err(PreparationError::Interrupted),
     };
     leave(process, directory);
-    answer
+    found
 }
 
-async fn listen(
+async fn listen<T>(
     mailbox: &mut Mailbox,
     heard: &mut tokio::sync::mpsc::UnboundedReceiver<Sign>,
-    wanted: usize,
-) -> std::io::Result<Result<Vec<Facts>, PreparationError>> {
+    answer: impl Fn(Up) -> Option<Result<T, PreparationError>>,
+) -> std::io::Result<Result<T, PreparationError>> {
     loop {
         let sign = heard.recv().await;
         for frame in mailbox.read()?.frames {
-            match frame.message {
-                Up::Prepared { facts } if facts.len() == wanted => return Ok(Ok(facts)),
-                Up::Prepared { facts } => {
-                    let exit = format!("it answered for {} of {wanted} cases", facts.len());
-                    return Ok(Err(PreparationError::Ended { exit, last_words: String::new() }));
-                }
-                Up::Refused { problems } => return Ok(Err(PreparationError::Refused(problems))),
-                _ => {}
+            if let Up::Refused { problems } = frame.message {
+                return Ok(Err(PreparationError::Refused(problems)));
+            }
+            if let Some(found) = answer(frame.message) {
+                return Ok(found);
             }
         }
         let exit = match sign {

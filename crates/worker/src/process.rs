@@ -177,6 +177,7 @@ impl Process {
             Event::Down(Down::Prepare { cases, split_seed, cache_directory }) => {
                 self.queue.push_back(Job::Prepare { cases, split_seed, cache_directory });
             }
+            Event::Down(Down::Inspect { path }) => self.queue.push_back(Job::Inspect { path }),
             Event::Down(Down::Assign(assignment)) => {
                 self.queue.push_back(Job::Attempt(assignment));
             }
@@ -217,7 +218,7 @@ impl Process {
         let Some(job) = self.queue.pop_front() else { return };
         self.link.reset();
         self.doing = match &job {
-            Job::Prepare { .. } => Doing::Preparing,
+            Job::Prepare { .. } | Job::Inspect { .. } => Doing::Preparing,
             Job::Attempt(assignment) => {
                 let timeout = Duration::from_secs(assignment.timeout_seconds);
                 self.beat = BEAT.min(timeout / BEATS_IN_TIMEOUT);
@@ -245,7 +246,7 @@ impl Process {
                     best: None,
                     peak_memory_bytes: None,
                 }),
-                Job::Prepare { .. } => self.queue.push_back(job),
+                Job::Prepare { .. } | Job::Inspect { .. } => self.queue.push_back(job),
             }
         }
     }

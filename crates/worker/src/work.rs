@@ -37,6 +37,8 @@ const ROOM_POLL: Duration = Duration::from_millis(50);
 pub(crate) enum Job {
     /// [`Down::Prepare`](converge_protocol::message::Down::Prepare).
     Prepare { cases: Vec<Settings>, split_seed: Seed, cache_directory: String },
+    /// [`Down::Inspect`](converge_protocol::message::Down::Inspect).
+    Inspect { path: String },
     /// [`Down::Assign`](converge_protocol::message::Down::Assign).
     Attempt(Box<Assignment>),
 }
@@ -129,6 +131,7 @@ impl Workplace {
                     let device = self.device.clone();
                     self.prepare(PrepareRequest { cases, split_seed, cache_directory, device })
                 }
+                Job::Inspect { path } => self.inspect(Path::new(&path)),
                 Job::Attempt(assignment) => self.attempt(&assignment),
             };
             self.journal.close_attempt();
@@ -146,13 +149,24 @@ impl Workplace {
             }
             converge_finetune::prepare(&request)
         });
+        self.answer("preparation", answer.map(|answer| answer.map(|facts| Up::Prepared { facts })))
+    }
+
+    fn inspect(&self, path: &Path) -> Done {
+        let answer = self.caught(|| converge_finetune::inspect(path));
+        let answer = answer.map(|answer| answer.map(|inspection| Up::Inspected { inspection }));
+        self.answer("inspection", answer)
+    }
+
+    /// Returns what came of a look at model or data; nothing if it panicked.
+    fn answer(&self, what: &str, answer: Option<Result<Up, Vec<Problem>>>) -> Done {
         match answer {
-            Some(Ok(facts)) => Done { frame: Up::Prepared { facts }, condition: Condition::Good },
+            Some(Ok(frame)) => Done { frame, condition: Condition::Good },
             Some(Err(problems)) => {
                 Done { frame: Up::Refused { problems }, condition: Condition::Good }
             }
             None => {
-                let message = format!("the preparation panicked: {}", self.panic_message());
+                let message = format!("the {what} panicked: {}", self.panic_message());
                 let problems = vec![
                     Problem::new("", message)
                         .hint("this is a defect of converge: please report it"),

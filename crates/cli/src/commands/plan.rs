@@ -5,7 +5,8 @@ use converge_core::materialise::{PlannedTrial, trials};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::sweep::Sweep;
 use converge_core::task::Task;
-use converge_dashboard::terminal::number::{bytes, count, general, share};
+use converge_core::trial::TrialKind;
+use converge_dashboard::terminal::number::{bytes, count, general, plural, share};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
@@ -38,11 +39,12 @@ pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Re
             "sweep": sweep,
             "facts": prepared.facts,
             "skipped": skipped,
+            "left_out": left_out_json(sweep, &prepared),
             "device": prepared.chosen.device,
             "budget": spent.json(),
             "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
             "trials": planned.iter().map(|trial| json!({
-                "configuration": trial.configuration, "replicate": trial.replicate,
+                "configuration": trial.configuration, "replicate": trial.replicate, "kind": trial.kind,
                 "fingerprint": trial.fingerprint, "total_steps": trial.total_steps,
                 "peak_memory_bytes": memory(&prepared, trial),
                 "fits": capacity::fits(&prepared, memory(&prepared, trial)),
@@ -85,7 +87,9 @@ fn text(
     if skipped > 0 {
         text += &format!(" ({skipped} duplicates or trials beyond the budget left out)");
     }
-    text += "\n\n";
+    text += "\n";
+    text += &left_out(sweep, prepared);
+    text += "\n";
     for (index, facts) in prepared.facts.iter().enumerate() {
         if prepared.facts.len() > 1 {
             text += &format!("data and model {}\n", index + 1);
@@ -131,6 +135,37 @@ fn text(
         (!varied).then_some("")
     });
     text
+}
+
+/// Points that constraints leave out, each with its count and its first few, and draws that were not to be had.
+fn left_out(sweep: &Sweep, prepared: &Prepared) -> String {
+    let mut text = String::new();
+    for (constraint, out) in sweep.constraints.iter().zip(&prepared.sample.left_out) {
+        let points = plural(out.count, "point");
+        text += &format!("left out    {points}, unless: {constraint}\n");
+        for configuration in &out.first {
+            text += &format!("              {}\n", output::configuration(configuration));
+        }
+        let more = out.count - out.first.len() as u64;
+        if more > 0 {
+            text += &format!("              ... and {} more\n", count(more));
+        }
+    }
+    if prepared.sample.dry.is_some() {
+        text += &format!(
+            "            the search space holds no more than these configurations: `max_trials` is {}\n",
+            sweep.budget.max_trials.unwrap_or(0)
+        );
+    }
+    text
+}
+
+fn left_out_json(sweep: &Sweep, prepared: &Prepared) -> serde_json::Value {
+    let outs = sweep.constraints.iter().zip(&prepared.sample.left_out);
+    outs.map(
+        |(constraint, out)| json!({ "unless": constraint, "count": out.count, "first": out.first }),
+    )
+    .collect()
 }
 
 fn facts_text(facts: &Facts) -> String {
@@ -203,11 +238,21 @@ fn disk(sweep: &Sweep, prepared: &Prepared, workers: u64) -> String {
     format!("about {} for checkpoints and the best {} trials", bytes(need), sweep.run.keep_best)
 }
 
+fn kind(kind: TrialKind) -> String {
+    serde_json::to_value(kind)
+        .ok()
+        .and_then(|word| Some(word.as_str()?.to_string()))
+        .unwrap_or_default()
+}
+
 fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
     let names: std::collections::BTreeSet<&str> =
         planned.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
     let mut columns = vec![("trial", Align::Right)];
     columns.extend(names.iter().map(|name| (*name, Align::Right)));
+    // Worth a column only where there is something to tell apart.
+    let enqueued = planned.iter().any(|trial| trial.kind == TrialKind::Enqueued);
+    columns.extend(enqueued.then_some(("kind", Align::Left)));
     columns.extend([
         ("replicate", Align::Right),
         ("steps", Align::Right),
@@ -219,6 +264,7 @@ fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
         let cell =
             |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
         row.extend(names.iter().map(cell));
+        row.extend(enqueued.then(|| kind(trial.kind)));
         row.extend([trial.replicate.to_string(), trial.total_steps.to_string()]);
         let needed = memory(prepared, trial);
         let mark = if capacity::fits(prepared, needed) { "" } else { " !" };

@@ -156,7 +156,13 @@ impl Plan {
         interrupts: &mut Interrupts,
     ) -> Result<Prepared, Report> {
         let configurations = vec![self.planned.configuration.clone()];
-        let sample = Sample { configurations, skipped: 0, kind: TrialKind::Refit };
+        let sample = Sample {
+            configurations,
+            kinds: vec![TrialKind::Refit],
+            skipped: 0,
+            left_out: Vec::new(),
+            dry: None,
+        };
         let cases = Cases { settings: vec![self.settings().clone()], of_configuration: vec![0] };
         let prepared = drive::prepare_cases(sweep, sample, cases, home, interrupts).await?;
         let found = &prepared.facts[0].content_hashes;

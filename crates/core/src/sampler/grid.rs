@@ -1,6 +1,8 @@
 //! Grid: every combination. In the order of the file, the last parameter runs fastest.
 
-use super::{Sample, dependency_order};
+use std::collections::BTreeSet;
+
+use super::{Sample, dependency_order, enqueued, written};
 use crate::search_space::Configuration;
 use crate::sweep::Sweep;
 use crate::trial::TrialKind;
@@ -15,14 +17,23 @@ pub(super) fn sample(sweep: &Sweep) -> Sample {
         points = points.into_iter().flat_map(|point| extend(sweep, index, point)).collect();
     }
     points.sort_by(|left, right| left.0.cmp(&right.0));
-    let all = points.len() as u64;
-    let limit = sweep.budget.max_trials.unwrap_or(u64::MAX);
-    let configurations: Vec<_> = points
-        .into_iter()
-        .map(|(_, configuration)| configuration)
-        .take(usize::try_from(limit).unwrap_or(usize::MAX))
-        .collect();
-    Sample { skipped: all - configurations.len() as u64, configurations, kind: TrialKind::Grid }
+    let limit = sweep.budget.max_trials.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(usize::MAX);
+    let mut sample = enqueued::sample(sweep);
+    let known: BTreeSet<String> = sample.configurations.iter().map(written).collect();
+    for (_, configuration) in points {
+        if let Some(constraint) = sweep.constraint_on(&configuration) {
+            sample.left_out[constraint].add(&configuration);
+        } else if sample.configurations.len() >= limit
+            || (!known.is_empty() && known.contains(&written(&configuration)))
+        {
+            sample.skipped += 1;
+        } else {
+            sample.configurations.push(configuration);
+            sample.kinds.push(TrialKind::Grid);
+        }
+    }
+    sample
 }
 
 fn extend(sweep: &Sweep, index: usize, (place, configuration): Point) -> Vec<Point> {

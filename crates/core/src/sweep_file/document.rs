@@ -8,6 +8,9 @@ use toml::de::{DeTable, DeValue};
 use crate::problem::Problem;
 use crate::value::Value;
 
+/// A document: its tables and values in the order of the file.
+pub(crate) type Root = Vec<(String, Node)>;
+
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
@@ -25,7 +28,7 @@ pub(crate) enum NodeKind {
     /// An array.
     List(Vec<Node>),
     /// A table, in the order of the file.
-    Table(Vec<(String, Node)>),
+    Table(Root),
     /// A date or time: nothing here takes one.
     Datetime,
 }
@@ -70,7 +73,7 @@ impl Node {
 }
 
 /// Reads a TOML text; every syntax error is a problem, and what could be read is returned all the same.
-pub(crate) fn parse(text: &str, file: &str) -> (Vec<(String, Node)>, Vec<Problem>) {
+pub(crate) fn parse(text: &str, file: &str) -> (Root, Vec<Problem>) {
     let lines = Lines::new(text, file);
     let (table, errors) = DeTable::parse_recoverable(text);
     let problems = errors
@@ -86,23 +89,18 @@ pub(crate) fn parse(text: &str, file: &str) -> (Vec<(String, Node)>, Vec<Problem
     (entries, problems)
 }
 
-/// Reads a value as it stands on the command line: TOML where it is TOML, a bare word otherwise.
-pub(crate) fn parse_bare(text: &str, place: &str) -> Node {
+/// Reads a value as TOML writes it, if it does.
+pub(crate) fn parse_bare(text: &str, place: &str) -> Option<Node> {
     let document = format!("x = {text}");
-    let mut node = match DeTable::parse(&document) {
-        Ok(table) => {
-            let lines = Lines::new(&document, "");
-            match convert_table(table.get_ref(), &lines) {
-                NodeKind::Table(mut entries) if entries.len() == 1 => entries.remove(0).1,
-                _ => Node { place: String::new(), kind: NodeKind::Datetime },
-            }
-        }
-        Err(_) => {
-            Node { place: String::new(), kind: NodeKind::Scalar(Value::Text(text.to_string())) }
-        }
+    let table = DeTable::parse(&document).ok()?;
+    let NodeKind::Table(mut entries) = convert_table(table.get_ref(), &Lines::new(&document, ""))
+    else {
+        return None;
     };
+    // A line break must not smuggle in a key.
+    let mut node = if entries.len() == 1 { entries.remove(0).1 } else { return None };
     set_place(&mut node, place);
-    node
+    Some(node)
 }
 
 fn set_place(node: &mut Node, place: &str) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Node, NodeKind};
+use super::document::{Node, NodeKind, Root};
 use super::table::Table;
 use crate::key::{KEYS, Key, Kind, nearest};
 use crate::problem::Problem;
@@ -11,13 +11,29 @@ use crate::settings::Settings;
 use crate::sweep::{Method, fixed};
 use crate::value::Value;
 
-const DISTRIBUTIONS: &[&str] =
+pub(super) const DISTRIBUTIONS: &[&str] =
     &["constant", "categorical", "uniform", "q_uniform", "int_uniform", "log_uniform_values"];
 
 /// Trials that a sweep can have: a slip in a file must not fill the machine.
 const MOST_TRIALS: u64 = 1_000_000;
 /// Values that a list can have; each is compared with all others.
 const MOST_VALUES: usize = 10_000;
+
+/// Takes apart what TOML makes of `data.train_limit = …` without quotes: a table of the name `data`.
+pub(super) fn flattened(entries: Root) -> Root {
+    let mut flat = Root::new();
+    for (name, node) in entries {
+        match node.kind {
+            NodeKind::Table(inner) if ["train", "model", "data"].contains(&name.as_str()) => {
+                flat.extend(
+                    inner.into_iter().map(|(field, node)| (format!("{name}.{field}"), node)),
+                );
+            }
+            kind => flat.push((name, Node { place: node.place, kind })),
+        }
+    }
+    flat
+}
 
 /// Reads one entry of `[parameters]`.
 pub(super) fn read(

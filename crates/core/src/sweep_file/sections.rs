@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::document::{Node, NodeKind};
-use super::parameters;
+use super::layers::EXTENDS;
 use super::table::Table;
+use super::{constraints, enqueue, parameters};
 use crate::budget::Budget;
 use crate::failure::FailureClass;
 use crate::fit::BOTH_HEAD_RATES;
@@ -20,8 +21,19 @@ use crate::task::Task;
 use crate::trial::Retries;
 use crate::value::Value;
 
-const SECTIONS: [&str; 8] =
-    ["sweep", "parameters", "train", "model", "data", "run", "budget", "failure"];
+/// Everything that can stand at the top of a file.
+const TOP: [&str; 10] = [
+    "sweep",
+    "parameters",
+    "enqueue",
+    "constraints",
+    "train",
+    "model",
+    "data",
+    "run",
+    "budget",
+    "failure",
+];
 
 /// Reads the whole document; `None` where a part without a default is missing or unreadable.
 pub(super) fn read_sweep(
@@ -31,7 +43,7 @@ pub(super) fn read_sweep(
 ) -> Option<Sweep> {
     let mut sections: BTreeMap<&str, Node> = BTreeMap::new();
     for (name, node) in root {
-        match SECTIONS.into_iter().find(|section| *section == name) {
+        match TOP.into_iter().find(|section| *section == name) {
             Some(section) => {
                 sections.insert(section, node);
             }
@@ -45,6 +57,9 @@ pub(super) fn read_sweep(
     let head = read_head(take("sweep"), problems);
     let budget = read_budget(take("budget"), problems);
     let parameters = read_parameters(take("parameters"), head.method, problems);
+    let (enqueue, places): (Vec<_>, Vec<_>) =
+        enqueue::read(take("enqueue"), problems).into_iter().unzip();
+    let constraints = constraints::read(take("constraints"), problems);
     let named = parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>();
     let sections = ["train", "model", "data"].map(|name| (name, take(name)));
     let settings = read_settings(sections, &named, file, problems);
@@ -63,7 +78,7 @@ pub(super) fn read_sweep(
     let task = settings.data.task.task().filter(|_| !named.contains(&"data.task"));
     let (objective, objective_follows_task) =
         read_objective(head.objective, &settings, task, problems);
-    Some(Sweep {
+    let sweep = Sweep {
         objective_follows_task,
         name: head.name?,
         method: head.method,
@@ -71,11 +86,41 @@ pub(super) fn read_sweep(
         replicates: head.replicates,
         objective,
         parameters,
+        enqueue,
+        constraints,
         settings,
         run: run?,
         budget,
         failure,
-    })
+    };
+    // What is sampled has to be sound.
+    if problems.is_empty() {
+        enqueue::check(&sweep, &places, problems);
+        constraints::check(&sweep, file, problems);
+    }
+    Some(sweep)
+}
+
+/// Returns the tables of a list of tables, `[[name]]`; none, and a problem, where it is something else.
+pub(super) fn tables(name: &str, node: Node, problems: &mut Vec<Problem>) -> Option<Vec<Node>> {
+    let (place, found) = (node.place.clone(), node.found());
+    match node.kind {
+        // What is not in the file.
+        NodeKind::Table(entries) if entries.is_empty() => Some(Vec::new()),
+        NodeKind::List(items)
+            if items.iter().all(|item| matches!(item.kind, NodeKind::Table(_))) =>
+        {
+            Some(items)
+        }
+        _ => {
+            let message = format!("[[{name}]]: expected a list of tables, found {found}");
+            problems.push(
+                Problem::new(place, message)
+                    .hint(format!("each one begins with its own line, [[{name}]]")),
+            );
+            None
+        }
+    }
 }
 
 fn unknown_section(name: &str, node: &Node) -> Problem {
@@ -83,9 +128,13 @@ fn unknown_section(name: &str, node: &Node) -> Problem {
     if let Some(key) = Key::find(name) {
         return problem.hint(format!("it belongs in [{}] or [parameters]", key.section().0));
     }
-    match nearest(name, SECTIONS.into_iter()) {
+    match nearest(name, TOP.into_iter().chain([EXTENDS])) {
+        Some(EXTENDS) => problem.hint("did you mean `extends`?"),
+        Some(near @ ("enqueue" | "constraints")) => {
+            problem.hint(format!("did you mean [[{near}]]?"))
+        }
         Some(near) => problem.hint(format!("did you mean [{near}]?")),
-        None => problem.hint(format!("sections: {}", SECTIONS.join(", "))),
+        None => problem.hint(format!("sections: {}", TOP.join(", "))),
     }
 }
 
@@ -171,7 +220,7 @@ fn read_parameters(
     method: Method,
     problems: &mut Vec<Problem>,
 ) -> Vec<crate::search_space::Parameter> {
-    let entries = Table::new("[parameters]", node, problems).take_all();
+    let entries = parameters::flattened(Table::new("[parameters]", node, problems).take_all());
     let mut parameters: Vec<crate::search_space::Parameter> = Vec::new();
     for (name, node) in entries {
         let place = node.place.clone();

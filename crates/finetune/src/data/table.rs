@@ -43,7 +43,7 @@ pub(crate) struct Row {
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// Commas, with quoting as in RFC 4180.
     Csv,
     /// Tabs; quotes are part of the text.
@@ -91,7 +91,7 @@ fn read_rows(content: &[u8], columns: &Columns, report: &mut Report<'_>) -> Vec<
     }
 }
 
-fn format_of(path: &Path) -> Option<Format> {
+pub(super) fn format_of(path: &Path) -> Option<Format> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     match extension.as_str() {
         "csv" => Some(Format::Csv),
@@ -150,7 +150,7 @@ fn read_tsv(content: &[u8], columns: &Columns, report: &mut Report<'_>) -> Vec<R
 }
 
 /// Returns the lines that are not blank, numbered from 1, without their ends.
-fn lines(content: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+pub(super) fn lines(content: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     (1..)
         .zip(content.split(|byte| *byte == b'\n'))
         .map(|(number, line)| (number, line.strip_suffix(b"\r").unwrap_or(line)))

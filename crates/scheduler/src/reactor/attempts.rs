@@ -81,7 +81,7 @@ impl Reactor {
                 }
             }
             // Preparation has its own worker, and a beat proves progress and nothing more.
-            Up::Beat | Up::Prepared { .. } | Up::Refused { .. } => {}
+            Up::Beat | Up::Prepared { .. } | Up::Refused { .. } | Up::Inspected { .. } => {}
             Up::Started { attempt, .. } => {
                 let Some(_) = lease_of(&worker.state, attempt) else { return Ok(false) };
                 decisions.changes.push(Change::Started { attempt });

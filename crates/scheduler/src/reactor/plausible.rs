@@ -42,6 +42,7 @@ impl Reactor {
             Up::Born { .. }
             | Up::Prepared { .. }
             | Up::Refused { .. }
+            | Up::Inspected { .. }
             | Up::Started { .. }
             | Up::Beat
             | Up::Bye => true,

@@ -1,0 +1,10 @@
+//! A first sweep over a data file: which columns hold what, and a file that says why it is as it is.
+
+mod columns;
+mod text;
+
+pub use columns::{Picked, Roles, Wishes, roles};
+pub use text::{Draft, Grid, draft, task_words};
+
+#[cfg(test)]
+mod tests;
