@@ -383,6 +383,33 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     assert!(refused.stderr.contains("is a refit itself"), "{}", refused.stderr);
 }
 
+#[test]
+fn a_refit_takes_in_a_validation_file_of_its_own() {
+    let sandbox = Sandbox::new();
+    smoke(&sandbox);
+    let all = std::fs::read_to_string(sandbox.path().join("sweeps/smoke.tsv")).unwrap();
+    let lines: Vec<&str> = all.lines().collect();
+    let (train, held_out) = lines[1..].split_at(44);
+    sandbox.write("train.tsv", format!("{}\n{}\n", lines[0], train.join("\n")));
+    sandbox.write("held_out.tsv", format!("{}\n{}\n", lines[0], held_out.join("\n")));
+    let text = std::fs::read_to_string(sandbox.path().join("sweeps/smoke.toml")).unwrap();
+    let text = text
+        .replace("sweeps/smoke.tsv", "train.tsv")
+        .replace("validation_fraction = 0.25", "validation = \"held_out.tsv\"")
+        .replace("goal = \"maximize\"", "goal = \"maximize\", at = \"last\"");
+    sandbox.write("s.toml", text);
+    let more = ["optimizer=adamw", "learning_rate=5e-3", "batch_size=4", "epochs=2"];
+    sandbox.converge(&[&["run", "s.toml"], &more[..]].concat()).expect_code(0);
+    sandbox.converge(&["refit", "best"]).expect_code(0);
+    // 44 examples are 11 steps an epoch, 60 are 15.
+    assert_eq!(sandbox.rows("select total_steps from trials order by number"), ["22", "30"]);
+    let judged = sandbox.converge(&["evaluate", "refit", "held_out.tsv", "--json"]).expect_code(0);
+    assert_eq!(judged.json()["overlap"]["in_training"], 16);
+    assert_eq!(judged.json()["overlap"]["same_file"], serde_json::json!(["validation"]));
+    let judged = sandbox.converge(&["evaluate", "1", "held_out.tsv", "--json"]).expect_code(0);
+    assert_eq!(judged.json()["overlap"]["in_validation"], 16);
+}
+
 /// One trial of 60 steps, whose last evaluation counts: its refit has 80.
 fn one_trial(sandbox: &Sandbox) {
     smoke(sandbox);

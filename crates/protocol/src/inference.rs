@@ -163,3 +163,21 @@ pub struct Overlap {
     /// Why it is not known.
     pub unknown: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_number_survives_its_line() {
+        let (logits, probabilities) = (vec![f64::NAN, f64::NEG_INFINITY, 0.1], vec![1.0, 0.0, 0.0]);
+        let line = serde_json::to_string(&Answer::Row { logits, probabilities }).unwrap();
+        assert_eq!(
+            line,
+            r#"{"type":"row","logits":["nan","-inf",0.1],"probabilities":[1.0,0.0,0.0]}"#
+        );
+        let Ok(Answer::Row { logits, .. }) = serde_json::from_str(&line) else { panic!("{line}") };
+        assert!(logits[0].is_nan());
+        assert_eq!(logits[1..], [f64::NEG_INFINITY, 0.1]);
+    }
+}
