@@ -402,7 +402,7 @@ fn a_refit_takes_in_a_validation_file_of_its_own() {
     sandbox.converge(&[&["run", "s.toml"], &more[..]].concat()).expect_code(0);
     sandbox.converge(&["refit", "best"]).expect_code(0);
     // 44 examples are 11 steps an epoch, 60 are 15.
-    assert_eq!(sandbox.rows("select total_steps from trials order by number"), ["22", "30"]);
+    assert_eq!(sandbox.rows("select total_steps from sweep_trials order by number"), ["22", "30"]);
     let judged = sandbox.converge(&["evaluate", "refit", "held_out.tsv", "--json"]).expect_code(0);
     assert_eq!(judged.json()["overlap"]["in_training"], 16);
     assert_eq!(judged.json()["overlap"]["same_file"], serde_json::json!(["validation"]));
