@@ -1,21 +1,29 @@
 """`export --format parquet`: DuckDB reads both tables, and they hold what the views hold."""
 
+import os
 import pathlib
 import sqlite3
 import subprocess
 
 import duckdb
 
-from sweeps import CONVERGE, check, converge, finished, same, skip
+from sweeps import CONVERGE, check, finished, same, skip
 
 database = finished()
-command = [CONVERGE, "export", "--format", "parquet", "--to", "tables"]
-done = subprocess.run(command, capture_output=True, text=True)
+exporter = os.environ.get("CONVERGE_PARQUET", CONVERGE)
+
+
+def export(*more):
+    command = [exporter, "export", "--format", "parquet", "--to", "tables", *more]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+done = export()
 if "without the feature `parquet`" in done.stderr:
-    skip("the binary was built without the feature `parquet`")
+    skip("the binary was built without the feature `parquet` (CONVERGE_PARQUET names another)")
 same(done.returncode, 0, done.stderr)
-converge("export", "--format", "parquet", "--to", "tables", code=2)
-converge("export", "--format", "parquet", "--to", "tables", "--force")
+same(export().returncode, 2, "there is an export already")
+same(export("--force").returncode, 0, "it is replaced")
 same([path.name for path in pathlib.Path(".").glob(".tables*")], [], "nothing is left aside")
 
 home = sqlite3.connect(database)

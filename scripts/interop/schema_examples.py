@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import pathlib
 import re
 import shutil
@@ -13,12 +14,13 @@ from sweeps import CONVERGE, HERE, check, finished, same
 
 database = finished()
 page = (HERE.parent.parent / "docs/schema.md").read_text()
-shutil.copy(CONVERGE, "converge")
+# Exports come from a binary that can make all of them, if there is one.
+shutil.copy(os.environ.get("CONVERGE_PARQUET", CONVERGE), "converge")
 
 ran = {}
 blocks = re.findall(r"^(<!-- (needs .*?) -->\n)?```(\w+)\n(.*?)^```$", page, re.M | re.S)
 has_parquet = "without the feature" not in subprocess.run(
-    [CONVERGE, "export", "--format", "parquet", "--to", "probe"], capture_output=True, text=True
+    ["./converge", "export", "--format", "parquet", "--to", "probe"], capture_output=True, text=True
 ).stderr
 for _, needs, language, text in blocks:
     if needs == "needs parquet" and not has_parquet:
