@@ -14,6 +14,7 @@ pub(crate) mod rebuild;
 pub(crate) mod repair;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stop;

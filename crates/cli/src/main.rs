@@ -2,7 +2,7 @@
 //!
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
 //! with its overrides), `drive` (what `run` and `resume` share), `stored` (a sweep taken up again), `ask` (what others ask of a running scheduler),
-//! `display` (progress), `report` and `exit_code`.
+//! `display` (progress), `operator` (what the page of `serve` may do), `report` and `exit_code`.
 
 mod arguments;
 mod ask;
@@ -15,6 +15,7 @@ mod drive;
 mod exit_code;
 mod forecast;
 mod home;
+mod operator;
 mod output;
 mod report;
 mod selector;
@@ -66,6 +67,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),
+        Command::Serve(serve) => commands::serve::run(serve, &home),
         Command::Export(export) => commands::export::run(export, &home),
         Command::Gc(gc) => commands::gc::run(gc, &home),
         Command::Repair(repair) => commands::repair::run(repair, &home),
