@@ -3,7 +3,7 @@
 import { s } from "./dom.js";
 
 /** Ticks on a height. */
-const wanted = height => Math.max(3, Math.floor(height / 40));
+const wanted = height => Math.max(4, Math.floor(height / 40));
 
 /** Draws a frame with ticks: `x` and `y` are scales, `box` their pixels. */
 export function axes({ x, y, box, xLabel, yLabel, xFormat, yFormat }) {

@@ -87,7 +87,8 @@ async function start() {
     failed(error);
     throw error;
   }
-  performance.mark("shown");
+  // After the frame that shows it: what scripts/bench/page measures.
+  requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
 }
 
 start();

@@ -2,7 +2,6 @@
 
 import { get } from "./api.js";
 import { metricOptions } from "./curve_panel.js";
-import { onTheme } from "./colour.js";
 import { h, put, select, toggle, view } from "./dom.js";
 import { heatMap } from "./heat_map.js";
 import { numeric, ofMetric, tick } from "./number.js";
@@ -28,7 +27,6 @@ export class ParameterPanel {
     this.parallel = new Parallel(this);
     this.scatter = new Scatter(this);
     new ResizeObserver(() => this.draw()).observe(this.stage);
-    onTheme(() => this.draw());
     this.menu();
     if (this.metric !== OBJECTIVE) this.load();
   }

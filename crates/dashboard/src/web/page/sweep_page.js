@@ -2,6 +2,7 @@
 
 import { get, listen } from "./api.js";
 import { CurvePanel } from "./curve_panel.js";
+import { onTheme } from "./colour.js";
 import { copyable, h, later, put, toggle, view } from "./dom.js";
 import { readFilter, withConditions } from "./filter.js";
 import { Bar, failed, notice } from "./main.js";
@@ -171,6 +172,7 @@ class SweepPage {
         if (!this.sweep.metrics.length) again();
       }
     }, state => { this.bar.connected(state); if (state === "lost") first = true; });
+    onTheme(() => this.arrange());
     // Times of running trials go on between events.
     setInterval(() => { if (!document.hidden && this.sweep.state === "running") { this.drawHead(); this.table.refresh(); } }, 5000);
   }

@@ -1,6 +1,7 @@
 // One trial: what it is, how it went, its curves, settings, attempts and log.
 
 import { get, hasToken, listen } from "./api.js";
+import { onTheme } from "./colour.js";
 import { copyable, h, later, put } from "./dom.js";
 import { LogView } from "./log_view.js";
 import { Bar, act, failed, notice } from "./main.js";
@@ -91,6 +92,7 @@ class TrialPage {
   }
 
   follow() {
+    onTheme(() => this.curves.draw());
     const again = later(async () => {
       try {
         this.trial = await get(`sweeps/${this.id}/trials/${this.number}`);
