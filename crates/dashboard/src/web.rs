@@ -38,6 +38,7 @@ use operator::Operator;
 use readers::Readers;
 use reply::Refused;
 use state::State;
+use trials::Kept;
 
 /// The longest request that means something: numbers of trials to cancel. Unit: bytes.
 const MOST_BODY_BYTES: usize = 1 << 20;
@@ -77,6 +78,7 @@ pub fn router(page: Page) -> Router {
         operator: page.operator,
         token: page.token,
         host: page.host,
+        columns: Kept::default(),
     });
     let mut router = Router::new()
         .route("/", get(assets::home))

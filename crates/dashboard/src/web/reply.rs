@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -16,8 +17,9 @@ use serde_json::json;
 const WORTH_PACKING: usize = 1400;
 
 /// A JSON answer.
+#[derive(Clone)]
 pub(super) struct Reply {
-    body: Vec<u8>,
+    body: Bytes,
     packed: bool,
 }
 
@@ -33,10 +35,10 @@ impl Reply {
     pub(super) fn of(value: &impl Serialize, headers: &HeaderMap) -> Result<Self, Refused> {
         let body = serde_json::to_vec(value).map_err(|error| Refused::failure(&error))?;
         if body.len() < WORTH_PACKING || !takes_gzip(headers) {
-            return Ok(Self { body, packed: false });
+            return Ok(Self { body: body.into(), packed: false });
         }
         let body = packed(&body, Compression::fast()).map_err(|error| Refused::failure(&error))?;
-        Ok(Self { body, packed: true })
+        Ok(Self { body: body.into(), packed: true })
     }
 }
 

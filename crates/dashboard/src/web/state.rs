@@ -11,6 +11,7 @@ use super::Host;
 use super::operator::Operator;
 use super::readers::Readers;
 use super::reply::Refused;
+use super::trials::Kept;
 
 /// What every request shares.
 pub(super) struct State {
@@ -20,6 +21,7 @@ pub(super) struct State {
     pub(super) operator: Arc<dyn Operator>,
     pub(super) token: Option<String>,
     pub(super) host: Host,
+    pub(super) columns: Kept,
 }
 
 /// The state as handlers take it.

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use axum::http::HeaderMap;
+use converge_core::ids::SweepId;
 use converge_core::trial::TrialState;
 use converge_core::value::Value;
 use converge_store::{Reader, TrialRecord, TrialsMarker};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::number::Number;
-use super::reply::{Refused, Reply};
+use super::reply::{Refused, Reply, takes_gzip};
 use super::state::{InPath, Shared, State, sweep_of};
 
 /// Trials as columns: each list has an entry per trial.
@@ -77,14 +79,70 @@ pub(super) async fn trials(
     headers: HeaderMap,
 ) -> Result<Reply, Refused> {
     let Path(sweep) = sweep?;
-    let answer = move |_: &State, reader: &Reader| {
+    let answer = move |state: &State, reader: &Reader| {
         let sweep = sweep_of(reader, sweep)?.id;
         // Read before the trials: what moves in between is told again by an event.
         let marker = reader.trials_marker(sweep)?;
-        let trials = reader.trials(sweep)?;
-        Reply::of(&columns(&trials, &marker), &headers)
+        let numbers: Vec<u64> = marker.running.iter().map(|(number, _)| *number).collect();
+        let running = reader.trials_numbered(sweep, &numbers)?;
+        let packed = takes_gzip(&headers);
+        let kept = state.columns.find(sweep, packed, &marker, &running);
+        let reply = match kept {
+            Some(reply) => reply,
+            None => {
+                let trials = reader.trials(sweep)?;
+                let reply = Reply::of(&columns(&trials, &marker), &headers)?;
+                state.columns.keep(Columned { sweep, packed, marker, running, reply: reply.clone() });
+                reply
+            }
+        };
+        Ok(reply)
     };
     shared.0.read(answer).await
+}
+
+/// Columns as they were sent last, for as long as no trial has moved: a page that is opened again, or a second one, costs
+/// no reading of all trials.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Vec<Columned>>);
+
+/// An answer, and the state of things that it tells.
+struct Columned {
+    sweep: SweepId,
+    packed: bool,
+    marker: TrialsMarker,
+    running: Vec<TrialRecord>,
+    reply: Reply,
+}
+
+/// Answers that are kept: a few sweeps at once are looked at, not more.
+const MOST_KEPT: usize = 4;
+
+impl Kept {
+    fn find(
+        &self,
+        sweep: SweepId,
+        packed: bool,
+        marker: &TrialsMarker,
+        running: &[TrialRecord],
+    ) -> Option<Reply> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |one: &&Columned| {
+            (one.sweep, one.packed) == (sweep, packed)
+                && one.marker == *marker
+                && one.running == running
+        };
+        kept.iter().find(fits).map(|one| one.reply.clone())
+    }
+
+    fn keep(&self, columned: Columned) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|one| (one.sweep, one.packed) != (columned.sweep, columned.packed));
+        if kept.len() >= MOST_KEPT {
+            kept.remove(0);
+        }
+        kept.push(columned);
+    }
 }
 
 /// `GET /api/v1/sweeps/{sweep}/values?metric=`

@@ -27,7 +27,7 @@ export function pairs(curve) {
 export class CurvePanel {
   constructor(sweep, metrics, objective, calls) {
     Object.assign(this, { sweep, calls, curves: new Map(), rows: [], picked: false });
-    this.metric = view.get("metric", metrics.includes(objective.metric) ? objective.metric : metrics[0] ?? "train/loss");
+    this.metric = view.get("metric", metrics.includes(objective.metric) ? objective.metric : "train/loss");
     this.most = Number(view.get("top", "10")) || 10;
     this.smoothing = Number(view.get("smooth", "0")) || 0;
     this.logs = { x: view.get("xlog", "") === "1", y: view.get("ylog", "") === "1" };
@@ -81,6 +81,8 @@ export class CurvePanel {
   /** Asks for the curves that are not here yet, and for what was added to the others. */
   async load() {
     const metric = this.metric;
+    // A trial that was tried again has begun anew: what its earlier attempt did counts no more.
+    for (const row of this.rows) if ((this.curves.get(row.number)?.asked ?? 0) > row.step) this.curves.delete(row.number);
     const want = this.rows.filter(row => row.step > 0 && (this.curves.get(row.number)?.asked ?? -1) < row.step);
     // A curve that grew to twice the points of a screen is asked for anew, so that it is thinned out.
     const after = row => { const own = this.curves.get(row.number); return own?.points.length && own.points.length < 1600 && own.step <= row.step && !own.means ? own.points.at(-1)[0] : 0; };

@@ -66,6 +66,7 @@ export class LinePlot {
     const y = (yLog ? logarithmic : linear)(padded(ys, yLog), [box.bottom, box.top]);
     box.left = leftRoom(y, box.bottom - box.top, this.tick);
     const x = (xLog ? logarithmic : linear)(xs, [box.left, box.right]);
+    x.whole = true;
     this.svg.append(axes({ x, y, box, xLabel: this.compact ? null : "step", yLabel: this.label, xFormat: count, yFormat: this.tick }));
     for (const [at, one] of this.series.entries()) {
       const look = { "data-id": one.id, stroke: one.colour, "stroke-dasharray": one.dash || null };

@@ -7,6 +7,7 @@ import { heatMap } from "./heat_map.js";
 import { numeric, ofMetric, tick } from "./number.js";
 import { Parallel } from "./parallel.js";
 import { Scatter } from "./scatter.js";
+import { ENDED_EARLY } from "./trial_table.js";
 
 const KINDS = [["parallel", "Parallel"], ["scatter", "Scatter"], ["heat", "Heat map"]];
 const OBJECTIVE = "";
@@ -14,7 +15,7 @@ const OBJECTIVE = "";
 export class ParameterPanel {
   /** `calls`: `filter(name, conditions)`, `pointed(number)`, `open(number)`, `failed(error)`. */
   constructor(sweep, set, metrics, objective, calls) {
-    Object.assign(this, { sweep, set, metrics, objective, calls, rows: [], all: [], values: null });
+    Object.assign(this, { sweep, set, metrics, objective, calls, rows: [], values: null });
     this.kind = view.get("plot", "parallel");
     this.metric = view.get("value", OBJECTIVE);
     this.of = view.get("of", "last");
@@ -84,18 +85,20 @@ export class ParameterPanel {
     return { name, short: name, of, larger, format: one => ofMetric(name, one), tick: one => tick(name, one) };
   }
 
-  /** Shows these rows in colour, and all others as a shadow of them. */
-  show(rows, all) {
-    Object.assign(this, { rows, all });
+  /** Shows these rows. */
+  show(rows) {
+    this.rows = rows;
     this.draw();
   }
 
   draw() {
     if (!this.stage.clientWidth) return;
     const value = this.value();
-    const known = this.rows.filter(row => Number.isFinite(value.of(row)));
+    const whole = this.rows.filter(row => !ENDED_EARLY.has(row.state));
+    const early = this.rows.length - whole.length;
+    const known = whole.filter(row => Number.isFinite(value.of(row)));
     const drawn = { parallel: () => this.parallel.draw(known, value), scatter: () => this.scatter.draw(known, value), heat: () => heatMap(this, known, value) }[this.kind] ?? (() => "");
-    put(this.note, drawn());
+    put(this.note, drawn(), early ? `; ${early} that diverged, failed or were cancelled are not drawn` : "");
   }
 
   highlight(number) {

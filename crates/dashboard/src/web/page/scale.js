@@ -6,7 +6,7 @@ function nice(span, wanted) {
   const rough = span / Math.max(1, wanted);
   const power = 10 ** Math.floor(Math.log10(rough));
   const unit = rough / power;
-  return power * (unit <= 1 ? 1 : unit <= 2 ? 2 : unit <= 5 ? 5 : 10);
+  return power * (unit < 1.42 ? 1 : unit < 3.17 ? 2 : unit < 7.08 ? 5 : 10);
 }
 
 /** A linear scale from `[low, high]` to pixels. */
@@ -15,7 +15,7 @@ export function linear([low, high], [start, end]) {
   const scale = value => start + (value - low) / (high - low) * (end - start);
   scale.invert = pixel => low + (pixel - start) / (end - start) * (high - low);
   scale.ticks = wanted => {
-    const step = nice(high - low, wanted);
+    const step = scale.whole ? Math.max(1, nice(high - low, wanted)) : nice(high - low, wanted);
     const ticks = [];
     for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-9; at += step) ticks.push(Math.abs(at) < step * 1e-9 ? 0 : at);
     return ticks;

@@ -14,6 +14,8 @@ import { TrialTable, stateWord } from "./trial_table.js";
 
 /** Points of the small curves. */
 const SPARK = 24;
+/** Curves that the server gives at once. */
+const MOST_CURVES = 200;
 
 export async function show(main, id) {
   const bar = new Bar([["sweeps", "/"], [`${id}`, ""]]);
@@ -98,8 +100,8 @@ class SweepPage {
     this.arrange();
   }
 
-  /** Filters, sorts and shows everything anew. */
-  arrange() {
+  /** Filters, sorts and shows everything anew; `live`: because something changed, and not because somebody asked. */
+  arrange(live = false) {
     const { set, table, curves } = this;
     view.set("filter", this.filter.value.trim(), "");
     view.set("trials", [...this.chosen].join(), "");
@@ -109,14 +111,15 @@ class SweepPage {
     const filtered = rows.length < set.rows.length;
     const sorted = table.sorted(rows, false);
     this.rows = sorted;
-    this.shown = this.chosen.size ? set.rows.filter(row => this.chosen.has(row.number)) : sorted.filter(row => row.step > 0).slice(0, curves.most);
+    this.shown = this.chosen.size ? set.rows.filter(row => this.chosen.has(row.number)).slice(0, MOST_CURVES) : sorted.filter(row => row.step > 0).slice(0, curves.most);
     const places = new Map(this.shown.map((row, place) => [row.number, place]));
     table.show(this.grouped ? table.sorted(set.configurations(rows), true) : sorted, this.grouped, places, this.chosen);
     put(this.told, problem ?? (filtered ? `${count(rows.length)} of ${count(set.rows.length)}` : many(rows.length, "trial")));
     curves.show(this.shown, this.chosen.size > 0);
-    // Ten thousand lines need not be there before the table is.
-    clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.parameters.show(rows, set.rows), 0);
+    // Ten thousand lines need not be there before the table is, nor be drawn three times a second.
+    this.drawn = rows;
+    if (!live) clearTimeout(this.waiting);
+    if (!live || !this.waiting) this.waiting = setTimeout(() => { this.waiting = null; this.parameters.show(this.drawn); }, live ? 1500 : 0);
   }
 
   pointed(number) {
@@ -145,7 +148,7 @@ class SweepPage {
   }
 
   follow() {
-    const arrangeSoon = later(() => { this.arrange(); }, 150);
+    const arrangeSoon = later(() => this.arrange(true), 150);
     const again = later(async () => {
       const [sweep, columns] = await Promise.all([get(`sweeps/${this.id}`), get(`sweeps/${this.id}/trials`)]).catch(error => { failed(error); return []; });
       if (!sweep) return;
@@ -169,15 +172,21 @@ class SweepPage {
         first = false;
         if (missed || !this.set.update(data)) return again();
         if (data.rows.length) arrangeSoon();
-        if (!this.sweep.metrics.length) again();
       }
     }, state => { this.bar.connected(state); if (state === "lost") first = true; });
     onTheme(() => this.arrange());
-    // Times of running trials go on between events.
-    setInterval(() => { if (!document.hidden && this.sweep.state === "running") { this.drawHead(); this.table.refresh(); } }, 5000);
+    // Times of running trials go on between events, and their first evaluation brings metrics that were not there before.
+    setInterval(async () => {
+      if (document.hidden || this.sweep.state !== "running") return;
+      this.drawHead();
+      this.table.refresh();
+      const sweep = await get(`sweeps/${this.id}`).catch(() => null);
+      if (sweep) this.metricsAgain(sweep.metrics);
+    }, 5000);
   }
 
   metricsAgain(metrics) {
+    this.sweep.metrics = metrics;
     this.curves.setMetrics(metrics);
     this.parameters.setMetrics(metrics);
   }

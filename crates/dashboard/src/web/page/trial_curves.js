@@ -46,6 +46,12 @@ export class TrialCurves {
       h("div", { class: "panel-head" }, h("h2", {}, "Curves"), h("div", { class: "controls" }, h("label", { class: "smooth" }, "smooth ", smooth, told), h("span", { class: "group" }, log("x", "log x"), log("y", "log y")))), this.body);
   }
 
+  /** Forgets everything: the trial has begun anew. */
+  reset() {
+    this.curves.clear();
+    this.last = 0;
+  }
+
   /** Asks for what is new since the last time. */
   async load() {
     if (this.loading) { this.again = true; return; }

@@ -109,6 +109,7 @@ class TrialPage {
       if (name !== "trial") return;
       const moved = data.state !== this.trial.state || data.step !== this.trial.step || data.attempts !== this.trial.attempts.length;
       if (!moved) return;
+      if (data.attempts !== this.trial.attempts.length) this.curves.reset();
       again();
       this.curves.load().catch(failed);
     }, state => this.bar.connected(state));

@@ -5,6 +5,9 @@ import { STATES, ofPlace } from "./colour.js";
 import { eachFrame, h, put, s } from "./dom.js";
 import { duration, isShare, ofMetric, parameter, short } from "./number.js";
 
+/** States in which a trial's value says little beside that of others. */
+export const ENDED_EARLY = new Set(["diverged", "failed", "cancelled"]);
+
 const ROW = 27;
 const SPARE = 8;
 
@@ -53,8 +56,8 @@ export class TrialTable {
       const value = column ? column.value(row) : this.set.cost(row.objective);
       return value === undefined || value === null || value === Infinity || Number.isNaN(value) ? null : value;
     };
-    // A configuration that also diverged stands behind those that did not, as in `converge best`.
-    const behind = row => grouped && column?.cost && row.diverged ? 1 : 0;
+    // What diverged, failed or was cancelled stands behind the others, as in `converge best`, whatever value it had.
+    const behind = row => !column?.cost ? 0 : grouped ? Number(row.diverged) : Number(ENDED_EARLY.has(row.state));
     return rows.map(row => [order(row), row]).sort(([one, first], [other, second]) => {
       if (behind(first) !== behind(second)) return behind(first) - behind(second);
       if (one === null || other === null) return (one === null) - (other === null) || first.number - second.number;
