@@ -83,7 +83,7 @@ fn crates_depend_only_on_what_the_design_allows() {
             };
             match dependency.as_str() {
                 "rusqlite" => only_in(&["store"]),
-                "tokio" => only_in(&["scheduler", "cli"]),
+                "tokio" => only_in(&["scheduler", "cli", "dashboard"]),
                 burn if burn.starts_with("burn") => only_in(&["bert", "finetune"]),
                 _ => {}
             }

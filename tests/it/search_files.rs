@@ -53,7 +53,7 @@ fn a_sweep_over_a_base_runs_what_is_enqueued_first_and_what_is_left_out_never() 
     }
     let run = sandbox.converge(&["run", "s.toml"]).expect_code(0);
     assert!(run.stderr.contains("1 point left out by constraints"), "{}", run.stderr);
-    let kinds = sandbox.rows("select kind, state from trials order by number");
+    let kinds = sandbox.rows("select kind, state from sweep_trials order by number");
     assert_eq!(kinds, ["enqueued|completed", "grid|completed", "grid|completed", "grid|completed"]);
     // The database has both texts, so that no file is needed any more.
     let text = sandbox.rows("select source_text from sweeps").remove(0);
@@ -83,7 +83,7 @@ fn a_sweep_over_a_base_runs_what_is_enqueued_first_and_what_is_left_out_never() 
     std::fs::remove_dir_all(sandbox.path().join("bases")).unwrap();
     std::fs::remove_file(sandbox.path().join("s.toml")).unwrap();
     sandbox.converge(&["resume"]).expect_code(0);
-    assert_eq!(sandbox.number("select count(*) from trials where state = 'completed'"), Some(5));
+    assert_eq!(sandbox.number("select count(*) from sweep_trials where state = 'completed'"), Some(5));
 }
 
 #[test]

@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Show(ShowArguments),
     /// Plot a metric of one or more trials in the terminal
     Curve(CurveArguments),
+    /// Show sweeps, trials and curves in a browser, live; until Ctrl-C
+    ///
+    /// Reads the home's database, whether a sweep runs or not, and answers on this machine alone unless --host says
+    /// otherwise. Sweeps are paused and stopped, and trials cancelled, only by who opens the address that is printed:
+    /// it carries a token that changes with each start.
+    Serve(ServeArguments),
     /// Write every observation of a sweep to stdout
     Export(ExportArguments),
     /// Save a trial's model as a folder that Hugging Face's `from_pretrained` opens
@@ -438,6 +444,23 @@ pub(crate) struct RefitArguments {
     /// Name of the sweep [default: the latest]
     #[arg(long)]
     pub(crate) sweep: Option<String>,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Port; 0: any that is free
+    #[arg(long, default_value_t = 7331)]
+    pub(crate) port: u16,
+    /// Address or name of this machine to listen on; 0.0.0.0 lets others on the network read everything
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Show only: nothing can be stopped, paused or cancelled on the page
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Open the page in the default browser
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// `export`.

@@ -3,7 +3,7 @@
 //! In reading order: `arguments` (what can be written), `commands` (one file each), `sweep_source` (a sweep file
 //! with its overrides), `drive` (what `run` and `resume` share), `stored` (a sweep taken up again), `ask` (what others ask of a running scheduler),
 //! `winner`, `question`, `card` and `trainer` (a trained model: which, asked, described, and as a script),
-//! `display` (progress), `report` and `exit_code`.
+//! `display` (progress), `operator` (what the page of `serve` may do), `report` and `exit_code`.
 
 mod arguments;
 mod ask;
@@ -17,6 +17,7 @@ mod drive;
 mod exit_code;
 mod forecast;
 mod home;
+mod operator;
 mod output;
 mod question;
 mod report;
@@ -75,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),
+        Command::Serve(serve) => commands::serve::run(serve, &home),
         Command::Export(export) => commands::export::run(export, &home),
         Command::Save(save) => commands::save::run(save, &home),
         Command::Predict(predict) => commands::predict::run(predict, &home),

@@ -2,3 +2,4 @@
 
 pub mod pace;
 pub mod progress;
+pub mod standing;

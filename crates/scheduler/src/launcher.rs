@@ -1,5 +1,6 @@
 //! The only place that starts or signals processes.
 
+pub mod browser;
 pub mod conversation;
 pub mod local;
 

@@ -106,6 +106,9 @@ pub use reader::export::{
 pub use reader::health::sqlite_version;
 pub use reader::holdings::{AttemptHolding, Holdings, TrialHolding, WorkerHolding};
 pub use reader::leavings::{KeptWeights, Leavings};
+pub use reader::page::curves::ThinCurve;
+pub use reader::page::marker::TrialsMarker;
+pub use reader::page::{BestConfiguration, MetricValue, SweepHeader, SweepSource};
 pub use reader::ranking::RankedTrial;
 pub use reader::summary::{SweepSummary, TrialCounts};
 pub use reader::sweep::{BestTrial, OpenAttemptRecord, SweepRecord, WorkerRecord};

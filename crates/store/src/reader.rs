@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod holdings;
 pub(crate) mod leavings;
+pub(crate) mod page;
 pub(crate) mod ranking;
 pub(crate) mod summary;
 pub(crate) mod sweep;
