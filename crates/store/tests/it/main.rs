@@ -14,3 +14,4 @@ mod reading;
 mod records;
 mod sweeps;
 mod views;
+mod watched;
