@@ -36,3 +36,4 @@ mod sweep_files;
 mod upgrades;
 /// What a home can do without, what is wrong with it, and a database from its logs.
 mod upkeep;
+mod watching;

@@ -2,3 +2,6 @@
 
 pub mod pace;
 pub mod progress;
+pub mod watch;
+pub mod watch_curve;
+pub mod watch_state;

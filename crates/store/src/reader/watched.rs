@@ -123,9 +123,10 @@ impl Standing {
     }
 
     fn of(word: &str) -> rusqlite::Result<Self> {
-        Self::ALL.into_iter().find(|standing| standing.word() == word).ok_or_else(|| {
-            crate::database_error::unreadable("state", word.to_owned())
-        })
+        Self::ALL
+            .into_iter()
+            .find(|standing| standing.word() == word)
+            .ok_or_else(|| crate::database_error::unreadable("state", word.to_owned()))
     }
 }
 
@@ -160,8 +161,11 @@ impl Reader {
             let total: u64 = parts.iter().map(|part| part.count).sum();
             let count = window.count.min(total.saturating_sub(window.offset));
             // The end of a list is its beginning, turned round.
-            let offset =
-                if window.reversed { total - window.offset.min(total) - count } else { window.offset };
+            let offset = if window.reversed {
+                total - window.offset.min(total) - count
+            } else {
+                window.offset
+            };
             let mut ids = Vec::new();
             let (mut skip, mut left) = (offset, count);
             for part in parts {
@@ -302,7 +306,10 @@ fn parts(counts: &TrialCounts, window: &TrialWindow) -> Vec<Part> {
         (TrialOrder::Standing, None) => Standing::ALL.map(of_standing).into(),
         (TrialOrder::Rank, None) => {
             let rest = Standing::ALL.into_iter().filter(|standing| !ranked.contains(standing));
-            let first = Part { count: ranked.iter().map(|one| counts.of(*one)).sum(), sql: in_rank(&ranked) };
+            let first = Part {
+                count: ranked.iter().map(|one| counts.of(*one)).sum(),
+                sql: in_rank(&ranked),
+            };
             std::iter::once(first).chain(rest.map(of_standing)).collect()
         }
         (TrialOrder::Rank, Some(only)) if ranked.contains(&only) => {

@@ -65,7 +65,10 @@ fn each_order_lists_every_trial_once_in_parts_of_any_size_and_backwards() {
 fn a_list_can_be_of_one_standing() {
     let home = mixed();
     let list = |order, only| {
-        numbers(&home, TrialWindow { order, reversed: false, only: Some(only), offset: 0, count: 9 })
+        numbers(
+            &home,
+            TrialWindow { order, reversed: false, only: Some(only), offset: 0, count: 9 },
+        )
     };
     for order in [TrialOrder::Number, TrialOrder::Standing, TrialOrder::Rank] {
         assert_eq!(list(order, Standing::Failed), (vec![5], 1));
@@ -79,14 +82,12 @@ fn a_list_can_be_of_one_standing() {
 #[test]
 fn a_watched_trial_says_where_it_stands() {
     let mut home = mixed();
-    home.apply(&[observed(7, 1, &[(METRIC, 0.25), (OTHER, 0.5)]), observed(7, 2, &[(OTHER, f64::NAN)])]);
-    let window = TrialWindow {
-        order: TrialOrder::Number,
-        reversed: false,
-        only: None,
-        offset: 0,
-        count: 9,
-    };
+    home.apply(&[
+        observed(7, 1, &[(METRIC, 0.25), (OTHER, 0.5)]),
+        observed(7, 2, &[(OTHER, f64::NAN)]),
+    ]);
+    let window =
+        TrialWindow { order: TrialOrder::Number, reversed: false, only: None, offset: 0, count: 9 };
     let (trials, _) = home.store.read().watched_trials(home.sweep, &window).unwrap();
     let running = &trials[0];
     assert_eq!((running.standing, running.last_step, running.attempts), (Standing::Running, 2, 1));
