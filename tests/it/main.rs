@@ -48,3 +48,4 @@ mod upgrades;
 mod upkeep;
 /// What a sweep was run for: its best model, saved, asked, judged, and trained once more on all data.
 mod winner;
+mod watching;

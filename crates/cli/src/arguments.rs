@@ -70,6 +70,11 @@ pub(crate) enum Command {
     /// A cancelled trial is no failure and is ranked nowhere; its checkpoint is deleted, its curve stays. A trial that
     /// ends before it can be stopped keeps its result. Works while a scheduler runs, and without one.
     Cancel(CancelArguments),
+    /// Watch a sweep on the whole screen: progress, trials with their curves, one trial's page; `?` shows its keys
+    ///
+    /// Opens running, finished and read-only homes alike. It locks nothing, and changes nothing but by the requests that
+    /// `stop`, `pause` and `cancel` make, after a question. Where stdout is no terminal it prints one snapshot.
+    Watch(WatchArguments),
     /// Rank configurations by the mean over their replicates
     Best(BestArguments),
     /// List trials
@@ -277,6 +282,19 @@ pub(crate) struct ReadArguments {
     /// Name of the sweep [default: all of them]
     pub(crate) sweep: Option<String>,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// Print one snapshot, and leave
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print one snapshot as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -27,4 +27,5 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod trials;
+pub(crate) mod watch;
 pub(crate) mod worker;

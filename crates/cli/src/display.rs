@@ -8,8 +8,9 @@ use converge_core::objective::Objective;
 use converge_core::trial::TrialState;
 use converge_dashboard::terminal::progress::ProgressDisplay;
 use converge_dashboard::view::progress::{
-    BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress,
+    BestTrial, EndedTrial, Outcome, RunningTrial, StepRate, SweepProgress,
 };
+use converge_dashboard::view::watch_curve::SampledCurve;
 use converge_scheduler::reactor::{Notice, Reactor, Trial, WorkerState};
 use converge_scheduler::session::Update;
 use converge_store::{SweepRecord, TrialCounts, TrialRecord};
@@ -34,6 +35,14 @@ pub(crate) struct Display {
     drawn: Option<Instant>,
     last: Option<SweepProgress>,
     ended: Vec<EndedTrial>,
+    /// What was seen of the trials that run, by number.
+    traces: BTreeMap<u64, Trace>,
+}
+
+/// The training loss of a running trial, as far as it was looked at, and its speed.
+struct Trace {
+    losses: SampledCurve,
+    rate: StepRate,
 }
 
 /// What had ended before this session.
@@ -81,6 +90,7 @@ impl Display {
             drawn: None,
             last: None,
             ended: Vec::new(),
+            traces: BTreeMap::new(),
         }
     }
 
@@ -176,7 +186,7 @@ impl Display {
         }
     }
 
-    fn fold(&self, reactor: &Reactor) -> SweepProgress {
+    fn fold(&mut self, reactor: &Reactor) -> SweepProgress {
         let mut progress = SweepProgress {
             objective: self.objective.metric.clone(),
             trials_total: self.before.trials.ended(),
@@ -218,9 +228,13 @@ impl Display {
                 }
             }
         }
+        let mut traces = std::mem::take(&mut self.traces);
         for (id, worker) in reactor.workers() {
             let WorkerState::Busy(lease) = &worker.state else { continue };
             let Some(trial) = reactor.trial(lease.trial) else { continue };
+            let mut trace =
+                traces.remove(&trial.number).unwrap_or_else(|| Trace::new(trial.total_steps));
+            trace.look(progress.elapsed_seconds, trial.step, trial.loss);
             progress.running.push(RunningTrial {
                 number: trial.number,
                 worker: id.to_string(),
@@ -228,10 +242,31 @@ impl Display {
                 step: trial.step,
                 total_steps: trial.total_steps,
                 loss: trial.loss,
+                losses: trace.losses.clone(),
+                steps_per_second: trace.rate.per_second(),
                 objective: value(trial),
             });
+            self.traces.insert(trial.number, trace);
         }
         progress
+    }
+}
+
+impl Trace {
+    fn new(total_steps: u64) -> Self {
+        Self { losses: SampledCurve::new(total_steps, 24), rate: StepRate::default() }
+    }
+
+    fn look(&mut self, elapsed_seconds: f64, step: u64, loss: Option<f64>) {
+        self.rate.observe(elapsed_seconds, step);
+        let last = self.losses.last().map_or(0, |(step, _)| step);
+        // A retry goes back to its checkpoint, and its curve begins there.
+        if step < last {
+            self.losses.clear();
+        }
+        if let Some(loss) = loss.filter(|_| step > 0 && step != last) {
+            self.losses.push(step, loss);
+        }
     }
 }
 

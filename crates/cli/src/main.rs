@@ -27,6 +27,8 @@ mod sweep_source;
 mod trainer;
 mod winner;
 
+use std::io::IsTerminal as _;
+
 use clap::Parser as _;
 use nix::sys::stat::{Mode, umask};
 
@@ -47,7 +49,12 @@ fn main() -> std::process::ExitCode {
         return commands::worker::run(worker);
     }
     block_stray_signals();
-    start_log(arguments.global.verbose);
+    // Log lines would stand across a screen; where they go to a file they are welcome.
+    let is_screen =
+        matches!(arguments.command, Command::Watch(_)) && std::io::stderr().is_terminal();
+    if !is_screen {
+        start_log(arguments.global.verbose);
+    }
     match run(&arguments) {
         Ok(code) => code.into(),
         Err(report) => {
@@ -72,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Stop => commands::stop::run(&home),
         Command::Pause => commands::pause::run(&home),
         Command::Cancel(cancel) => commands::cancel::run(cancel, &home),
+        Command::Watch(watch) => commands::watch::run(watch, &home),
         Command::Best(best) => commands::best::run(best, &home),
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),

@@ -5,8 +5,10 @@ pub mod number;
 pub mod plot;
 pub mod progress;
 pub mod progress_line;
+pub mod sparkline;
 pub mod style;
 pub mod table;
+pub mod watch;
 
 mod canvas;
 mod ticks;

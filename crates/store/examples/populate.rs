@@ -1,7 +1,8 @@
 //! Gives a home the past of a long sweep, through the store's own batches: for `scripts/bench/scale`.
 //!
-//! `cargo run --release -p converge-store --example populate DATABASE LEAVE`: finishes all trials of the latest sweep
-//! that wait, but for the last LEAVE of them. Each has one attempt with 100 observations; of a hundred, two diverge.
+//! `cargo run --release -p converge-store --example populate DATABASE LEAVE [STEPS]`: finishes all trials of the latest
+//! sweep that wait, but for the last LEAVE of them. Each has one attempt of STEPS steps (24: 100 observations); of a
+//! hundred, two diverge.
 
 use std::io::Write;
 use std::time::Instant;
@@ -11,10 +12,10 @@ use converge_core::seed::Seed;
 use converge_core::trial::{AttemptEnding, TrialState};
 use converge_store::{Change, NewSession, Store, SweepState, TrialRecord};
 
-/// Steps of each attempt, with four metrics each.
+/// Steps of each attempt, with four metrics each: a hundred observations in all, with those of the evaluations.
 const STEPS: u64 = 24;
-/// Two of these metrics as well at two steps: a hundred observations in all.
-const EVALUATED: [u64; 2] = [12, 24];
+/// Steps from one evaluation to the next; each has two metrics.
+const EVALUATED: u64 = 12;
 const TRIALS_PER_BATCH: usize = 50;
 /// Milliseconds between two things that happen.
 const PACE_MS: i64 = 20;
@@ -22,11 +23,15 @@ const PACE_MS: i64 = 20;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let usage = "usage: populate DATABASE LEAVE";
+    let usage = "usage: populate DATABASE LEAVE [STEPS]";
     let mut arguments = std::env::args_os().skip(1);
     let path = arguments.next().ok_or(usage)?;
     let leave: usize =
         arguments.next().and_then(|leave| leave.to_str()?.parse().ok()).ok_or(usage)?;
+    let steps = match arguments.next() {
+        Some(steps) => steps.to_str().and_then(|steps| steps.parse().ok()).ok_or(usage)?,
+        None => STEPS,
+    };
     let begun = Instant::now();
     let mut store = Store::create_or_open(&path)?;
     let summary = store.read().latest_sweep()?.ok_or("the home has no sweep")?;
@@ -58,7 +63,7 @@ fn main() -> Result<(), Failure> {
                 down_seq,
                 accumulation_factor: 1,
             });
-            changes.extend(life(trial, attempt, &record.objective.metric, down_seq));
+            changes.extend(life(trial, attempt, &record.objective.metric, down_seq, steps));
             attempt = AttemptId(attempt.0 + 1);
             down_seq += 1;
         }
@@ -74,47 +79,53 @@ fn main() -> Result<(), Failure> {
     writeln!(
         std::io::stdout(),
         "{chosen} trials, {} observations, {:.1} s",
-        chosen as u64 * (4 * STEPS + 2 * EVALUATED.len() as u64),
+        chosen as u64 * (4 * steps + 2 * (steps / EVALUATED)),
         begun.elapsed().as_secs_f64()
     )?;
     Ok(())
 }
 
 /// Returns what an attempt tells from its start to its end.
-fn life(trial: &TrialRecord, attempt: AttemptId, objective: &str, seq: u64) -> Vec<Change> {
+fn life(
+    trial: &TrialRecord,
+    attempt: AttemptId,
+    objective: &str,
+    seq: u64,
+    steps: u64,
+) -> Vec<Change> {
     let luck = |name: &str| Seed(7).draw(trial.number, name);
     let diverges = luck("diverges") < 0.02;
     let quality = luck("quality");
     let mut changes = vec![Change::Started { attempt }];
-    for step in 1..=STEPS {
-        let progress = step as f64 / STEPS as f64;
+    for step in 1..=steps {
+        let progress = step as f64 / steps as f64;
         let loss = 0.7 - 0.5 * quality * progress;
-        let ends_here = diverges && step == STEPS;
+        let ends_here = diverges && step == steps;
         let mut metrics = vec![
             ("train/loss".to_owned(), if ends_here { f64::NAN } else { loss }),
             ("train/learning_rate".to_owned(), 2e-5 * (1.0 - progress)),
             ("train/gradient_norm".to_owned(), 1.0 + luck("norm") * progress),
             ("train/seconds".to_owned(), 0.3 + 0.01 * luck("seconds")),
         ];
-        if EVALUATED.contains(&step) {
+        if step.is_multiple_of(EVALUATED) {
             // Of 512 examples: many trials share a value, as they do in earnest.
             let right = (512.0 * (0.5 + 0.45 * quality * progress)).round();
             metrics.push((objective.to_owned(), right / 512.0));
             metrics.push(("validation/loss".to_owned(), loss + 0.05));
         }
-        changes.push(Change::Observed { attempt, step, seq: seq * 100 + step, metrics });
+        changes.push(Change::Observed { attempt, step, seq: seq * 100_000 + step, metrics });
     }
     let (ending, state) = if diverges {
         let quantity = "train/loss".to_owned();
-        (AttemptEnding::Diverged { step: STEPS, quantity }, TrialState::Diverged)
+        (AttemptEnding::Diverged { step: steps, quantity }, TrialState::Diverged)
     } else {
         (AttemptEnding::Completed, TrialState::Completed)
     };
     changes.push(Change::AttemptEnded {
         attempt,
         ending,
-        last_step: STEPS,
-        closed_seq: seq * 100 + STEPS + 1,
+        last_step: steps,
+        closed_seq: seq * 100_000 + steps + 1,
         best: None,
         peak_memory_bytes: Some(1 << 30),
     });

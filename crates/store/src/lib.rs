@@ -116,6 +116,7 @@ pub use reader::trial::{
     AttemptRecord, CheckpointRecord, ObjectiveValue, TrialDetail, TrialRecord,
 };
 pub use reader::usage::{OpenSession, Origin};
+pub use reader::watched::{Standing, SweepSteps, TrialOrder, TrialWindow, WatchedTrial};
 pub use reader::{QueryError, ReadError, Reader};
 pub use record::RecordError;
 pub use refusal::Refusal;

@@ -14,6 +14,7 @@ pub(crate) mod summary;
 pub(crate) mod sweep;
 pub(crate) mod trial;
 pub(crate) mod usage;
+pub(crate) mod watched;
 
 use std::path::{Path, PathBuf};
 

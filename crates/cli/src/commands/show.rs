@@ -81,10 +81,18 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
         text += &format!("best weights: {} (step {})\n", weights.directory, weights.step);
     }
     text += "\nattempts\n";
-    text += &attempts(&detail.attempts);
+    text += &attempts(&detail.attempts, output::width());
     text += &divisions(detail);
     text += &exits(&detail.attempts);
     text += "\nmetrics\n";
+    text += &metrics(detail, output::width());
+    text += "\nsettings\n";
+    text += &settings(detail);
+    text += &evidence(&detail.attempts);
+    text
+}
+
+pub(crate) fn metrics(detail: &TrialDetail, width: Option<usize>) -> String {
     let right = |header| (header, Align::Right);
     let mut table =
         Table::new([("metric", Align::Left), right("last"), right("smallest"), right("largest")]);
@@ -100,17 +108,17 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
             extreme(metric.max),
         ]);
     }
-    text += &table.render(output::width());
-    text += "\nsettings\n";
-    text += &output::settings(&detail.settings, |key| {
-        let chosen = trial.configuration.contains_key(key.short_name());
-        Some(if chosen { "  (parameter)" } else { "" })
-    });
-    text += &evidence(&detail.attempts);
-    text
+    table.render(width)
 }
 
-fn attempts(attempts: &[AttemptRecord]) -> String {
+pub(crate) fn settings(detail: &TrialDetail) -> String {
+    output::settings(&detail.settings, |key| {
+        let chosen = detail.trial.configuration.contains_key(key.short_name());
+        Some(if chosen { "  (parameter)" } else { "" })
+    })
+}
+
+pub(crate) fn attempts(attempts: &[AttemptRecord], width: Option<usize>) -> String {
     let right = |header| (header, Align::Right);
     let mut table = Table::new([
         right("attempt"),
@@ -144,11 +152,11 @@ fn attempts(attempts: &[AttemptRecord]) -> String {
             attempt.device.clone(),
         ]);
     }
-    table.render(output::width())
+    table.render(width)
 }
 
 /// Says where attempts divided their steps further than the settings do.
-fn divisions(detail: &TrialDetail) -> String {
+pub(crate) fn divisions(detail: &TrialDetail) -> String {
     let pairs = detail.attempts.iter().zip(detail.attempts.iter().skip(1));
     let changed = pairs.filter(|(old, new)| old.accumulation_factor != new.accumulation_factor);
     let line = |(old, new): (&AttemptRecord, &AttemptRecord)| {
@@ -162,7 +170,7 @@ fn divisions(detail: &TrialDetail) -> String {
 }
 
 /// Says how the workers of attempts ended that went wrong.
-fn exits(attempts: &[AttemptRecord]) -> String {
+pub(crate) fn exits(attempts: &[AttemptRecord]) -> String {
     let wrong = attempts.iter().filter(|attempt| attempt.evidence.is_some());
     let line = |attempt: &AttemptRecord| {
         let exit = attempt.worker_exit.as_ref()?;
@@ -172,7 +180,7 @@ fn exits(attempts: &[AttemptRecord]) -> String {
 }
 
 /// Shows the ends of the logs of the last attempt that went wrong.
-fn evidence(attempts: &[AttemptRecord]) -> String {
+pub(crate) fn evidence(attempts: &[AttemptRecord]) -> String {
     let mut text = String::new();
     let last =
         attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.evidence.as_ref()?)));

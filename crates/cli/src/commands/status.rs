@@ -3,6 +3,7 @@
 use converge_core::metric::TRAIN_LOSS;
 use converge_dashboard::terminal::number::of_metric;
 use converge_dashboard::terminal::table::{Align, Table};
+use converge_dashboard::view::watch::SweepStanding;
 use converge_scheduler::home::Home;
 use converge_store::{Reader, SweepState, SweepSummary};
 use serde_json::json;
@@ -70,15 +71,21 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     Ok(ExitCode::Done)
 }
 
-/// A sweep that says `running` or `paused` while nobody holds the home was killed.
 fn state(sweep: &SweepSummary, holder: Option<u32>) -> &'static str {
+    standing(sweep, holder).word()
+}
+
+/// A sweep that says `running` or `paused` while nobody holds the home was killed.
+pub(crate) fn standing(sweep: &SweepSummary, holder: Option<u32>) -> SweepStanding {
     match sweep.state {
-        SweepState::Finished => "finished",
-        SweepState::Interrupted => "interrupted",
-        SweepState::Running if holder.is_some() => "running",
-        SweepState::Paused if holder.is_some() && sweep.trials.running > 0 => "pausing",
-        SweepState::Paused if holder.is_some() => "paused",
-        SweepState::Running | SweepState::Paused => "killed",
+        SweepState::Finished => SweepStanding::Finished,
+        SweepState::Interrupted => SweepStanding::Interrupted,
+        SweepState::Running if holder.is_some() => SweepStanding::Running,
+        SweepState::Paused if holder.is_some() && sweep.trials.running > 0 => {
+            SweepStanding::Pausing
+        }
+        SweepState::Paused if holder.is_some() => SweepStanding::Paused,
+        SweepState::Running | SweepState::Paused => SweepStanding::Killed,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::escaped::printable;
 use super::number;
+use super::sparkline::sparkline;
 use super::style::{Colour, Style};
 use crate::view::progress::{BestTrial, EndedTrial, Outcome, RunningTrial, SweepProgress};
+use crate::view::watch_curve::SampledCurve;
 
 /// Returns the line of the whole sweep: bar, trials, speed and the time left.
 pub fn overall(progress: &SweepProgress, steps_per_second: Option<f64>, style: Style) -> String {
@@ -32,10 +34,11 @@ pub fn running(trial: &RunningTrial, objective: &str, trials_total: u64, style: 
     let number_width = trials_total.to_string().len();
     let loss = trial.loss.map_or("-".into(), |loss| number::of_metric("train/loss", loss));
     let value = trial.objective.map_or("-".into(), |value| number::of_metric(objective, value));
+    let speed = trial.steps_per_second.filter(|rate| *rate > 0.0).map_or("-".into(), rate_text);
     format!(
-        "trial {:<number_width$} {} {step:>step_width$}/{total}  loss {loss:<7} {} {value:<7} {}",
+        "trial {:<number_width$} {} {step:>step_width$}/{total} {speed:>4} steps/s  loss {loss:<7} {} {value:<7} {}",
         trial.number,
-        style.bar(share, 12),
+        curve(&trial.losses, share, 12, style),
         short_name(objective),
         style.paint(Colour::Dim, &printable(&trial.configuration)),
         step_width = total.len(),
@@ -113,7 +116,7 @@ fn speed(progress: &SweepProgress, steps_per_second: Option<f64>) -> String {
     let rate = steps_per_second.filter(|rate| *rate > 0.0);
     match (rate, progress.seconds_left(rate)) {
         (Some(rate), Some(seconds)) => {
-            let rate = if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+            let rate = rate_text(rate);
             // An estimate has no tenths of a second.
             let left = if seconds < 10.0 {
                 format!("{} s", seconds.ceil())
@@ -124,6 +127,29 @@ fn speed(progress: &SweepProgress, steps_per_second: Option<f64>) -> String {
         }
         _ => format!("running for {}", number::duration(progress.elapsed_seconds.floor())),
     }
+}
+
+/// Returns a speed in few characters.
+fn rate_text(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+/// Returns a bar whose filled part is the curve so far.
+fn curve(losses: &SampledCurve, share: f64, width: usize, style: Style) -> String {
+    let means = losses.means(width);
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let filled = (share * width as f64).floor() as usize;
+    if !style.unicode || filled == 0 || means[0].is_none() {
+        return style.bar(share, width);
+    }
+    let mut last = None;
+    // A curve that was looked at seldom ends before the bar does.
+    let known = means.into_iter().take(filled).map(|mean| {
+        last = mean.or(last);
+        last
+    });
+    let line = sparkline(&known.collect::<Vec<_>>(), style);
+    style.paint(Colour::Cyan, &line) + &style.paint(Colour::Dim, &"─".repeat(width - filled))
 }
 
 /// `accuracy` of `validation/accuracy`.
@@ -147,8 +173,17 @@ mod tests {
             step,
             total_steps: 128,
             loss: objective.map(|_| 0.432_19),
+            losses: losses(step),
+            steps_per_second: objective.map(|_| 1.04),
             objective,
         }
+    }
+
+    /// A loss that falls, as far as it was looked at.
+    fn losses(steps: u64) -> SampledCurve {
+        let mut losses = SampledCurve::new(128, 24);
+        (0..steps / 4).for_each(|index| losses.push(index * 4 + 1, 1.0 / (1.0 + index as f64)));
+        losses
     }
 
     fn progress() -> SweepProgress {
@@ -196,8 +231,8 @@ mod tests {
         insta::assert_snapshot!(screen(Style::PLAIN), @r"
         ━━━━━━━───────────────── 6/24 trials, 1 diverged · 2.0 steps/s, about 13 min 06 s left
         best validation/accuracy 81.2 % · trial 4 · learning_rate=2e-4 optimizer=adamw batch_size=16
-        trial 7  ────────────   3/128  loss -       accuracy -       learning_rate=2e-4 optimizer=adamw batch_size=16
-        trial 12 ━━━━━━━━━─── 100/128  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
+        trial 7  ────────────   3/128    - steps/s  loss -       accuracy -       learning_rate=2e-4 optimizer=adamw batch_size=16
+        trial 12 █▂▂▁▁▁▁▁▁─── 100/128  1.0 steps/s  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
         ");
     }
 
@@ -208,8 +243,8 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         #######................. 6/24 trials, 1 diverged - 2.0 steps/s, about 13 min 06 s left
         best validation/accuracy 81.2 % - trial 4 - learning_rate=2e-4 optimizer=adamw batch_size=16
-        trial 7  ............   3/128  loss -       accuracy -       learning_rate=2e-4 optimizer=adamw batch_size=16
-        trial 12 #########... 100/128  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
+        trial 7  ............   3/128    - steps/s  loss -       accuracy -       learning_rate=2e-4 optimizer=adamw batch_size=16
+        trial 12 #########... 100/128  1.0 steps/s  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
         ");
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::watch_curve::SampledCurve;
+
 /// A running sweep at one moment; the scheduler's side fills it in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepProgress {
@@ -44,6 +46,10 @@ pub struct RunningTrial {
     pub total_steps: u64,
     /// Training loss of the last step.
     pub loss: Option<f64>,
+    /// The training loss so far.
+    pub losses: SampledCurve,
+    /// Its own speed in the last minute.
+    pub steps_per_second: Option<f64>,
     /// Objective at the last evaluation.
     pub objective: Option<f64>,
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::QueryError;
 use crate::home::Home;
+use crate::reader::watched::{TrialOrder, TrialWindow};
 use crate::store::Store;
 
 /// Returns the instructions that SQLite carries out for a question.
@@ -42,6 +43,11 @@ fn questions(trials: u64) -> Vec<(&'static str, u64)> {
     ask("the best", &|store| store.read().best_ranking(sweep, &objective, 10).map(drop));
     ask("weights", &|store| store.read().kept_weights(sweep).map(drop));
     ask("checkpoints", &|store| store.read().uncleaned(sweep).map(drop));
+    for order in [TrialOrder::Standing, TrialOrder::Rank, TrialOrder::Number] {
+        let window = TrialWindow { order, reversed: false, only: None, offset: 0, count: 20 };
+        ask("what is watched", &|store| store.read().watched_trials(sweep, &window).map(drop));
+    }
+    ask("the steps of the sweep", &|store| store.read().sweep_steps(sweep).map(drop));
     ask("one trial", &|store| store.read().trial(sweep, 3).map(drop));
     asked
 }

@@ -15,3 +15,4 @@ mod reading;
 mod records;
 mod sweeps;
 mod views;
+mod watched;

@@ -1,0 +1,181 @@
+//! `watch`: as a snapshot, and on a terminal of its own.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use converge_tests::{Sandbox, binary, signal, wait};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::Signal;
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use crate::smoke::SCRIPTED;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command on a terminal of its own, without a controlling one.
+struct Seat {
+    child: Child,
+    keyboard: File,
+    terminal: OwnedFd,
+    output: Receiver<Vec<u8>>,
+    shown: String,
+}
+
+impl Seat {
+    fn take(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(&size, None).unwrap();
+        let end = || pty.slave.try_clone().unwrap();
+        let child = Command::new("setsid")
+            .arg(binary())
+            .args(arguments)
+            .current_dir(sandbox.path())
+            .env("CONVERGE_HOME", sandbox.home())
+            .env("TERM", "xterm-256color")
+            .env_remove("COLUMNS")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let mut screen = File::from(pty.master.try_clone().unwrap());
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                if sender.send(bytes[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keyboard = File::from(pty.master);
+        Self { child, keyboard, terminal: pty.slave, output, shown: String::new() }
+    }
+
+    /// Waits until a text has been written since the last wait.
+    fn wait_for(&mut self, text: &str) {
+        let begun = Instant::now();
+        while !self.shown.contains(text) {
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            let bytes = self.output.recv_timeout(left);
+            let bytes = bytes.unwrap_or_else(|_| panic!("`{text}` does not come: {}", self.shown));
+            self.shown += &String::from_utf8_lossy(&bytes);
+        }
+        let end = self.shown.find(text).unwrap() + text.len();
+        self.shown.drain(..end);
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn is_raw(&self) -> bool {
+        let flags = tcgetattr(&self.terminal).unwrap().local_flags;
+        !flags.intersects(LocalFlags::ECHO | LocalFlags::ICANON)
+    }
+
+    /// Waits for the end, after which the terminal is as it was.
+    fn is_left(mut self) -> Option<i32> {
+        self.wait_for("\x1b[?25h");
+        self.wait_for("\x1b[?1049l");
+        let code = self.child.wait().unwrap().code();
+        assert!(!self.is_raw());
+        code
+    }
+}
+
+/// Two trials run, four wait, and none ends by itself.
+fn endless(sandbox: &Sandbox) -> Child {
+    let script = "[[run.script]]\nsteps = 100000\nstep_milliseconds = 5\n";
+    sandbox.write("s.toml", format!("{SCRIPTED}{script}"));
+    let child = sandbox.start(&["run", "s.toml"]);
+    sandbox.wait_for("select count(distinct attempt) from observations", 2);
+    child
+}
+
+#[test]
+fn a_snapshot_says_where_a_sweep_stands_and_writes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("s.toml", SCRIPTED);
+    sandbox.converge(&["run", "s.toml"]).expect_code(0);
+    let files = || {
+        let entries = std::fs::read_dir(sandbox.home()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let text = sandbox.converge(&["watch"]).expect_code(0).stdout;
+    assert!(text.starts_with(" scripted  ✓ finished\n"), "{text}");
+    assert!(text.contains(" ✓ 6 completed "), "{text}");
+    assert!(text.contains(" trials 6 · best first\n"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("✓ completed")).count(), 6, "{text}");
+    let json = sandbox.converge(&["watch", "scripted", "--json"]).expect_code(0).json();
+    assert_eq!(json["state"], "finished");
+    assert_eq!(json["trials"]["completed"], 6);
+    assert_eq!(json["list"].as_array().unwrap().len(), 6);
+    assert_eq!(files(), before);
+    let none = sandbox.converge(&["watch", "other"]).expect_code(2);
+    assert!(none.stderr.contains("there is no sweep `other`"), "{}", none.stderr);
+}
+
+#[test]
+fn a_watcher_cancels_a_trial_stops_the_sweep_and_gives_the_terminal_back() {
+    let sandbox = Sandbox::new();
+    let mut scheduler = endless(&sandbox);
+    let mut seat = Seat::take(&sandbox, &["watch"]);
+    seat.wait_for("\x1b[?1049h");
+    seat.wait_for("running");
+    assert!(seat.is_raw());
+    // Nothing happens to the trial before the answer.
+    seat.press("c");
+    seat.wait_for("cancel 1 trial?");
+    seat.press("n");
+    seat.press("c");
+    seat.wait_for("cancel 1 trial?");
+    seat.press("y");
+    sandbox.wait_for("select count(*) from trials where state = 'cancelled'", 1);
+    assert_eq!(sandbox.rows("select number from trials where state = 'cancelled'"), ["1"]);
+    seat.press("S");
+    seat.wait_for("stop sweep scripted?");
+    seat.press("y");
+    assert_eq!(scheduler.wait().unwrap().code(), Some(4));
+    seat.wait_for("interrupted");
+    seat.press("q");
+    assert_eq!(seat.is_left(), Some(0));
+}
+
+#[test]
+fn a_watcher_that_is_stopped_or_ended_by_a_signal_gives_the_terminal_back() {
+    let sandbox = Sandbox::new();
+    sandbox.write("s.toml", SCRIPTED);
+    sandbox.converge(&["run", "s.toml"]).expect_code(0);
+    let mut seat = Seat::take(&sandbox, &["watch"]);
+    let pid = seat.child.id();
+    let is_stopped = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    };
+    // By its key, and by the signal from outside.
+    for by_key in [true, false] {
+        seat.wait_for("\x1b[?1049h");
+        seat.wait_for("finished");
+        match by_key {
+            true => seat.press("\x1a"),
+            false => signal(pid.cast_signed(), Signal::SIGTSTP),
+        }
+        seat.wait_for("\x1b[?1049l");
+        wait("the watcher is stopped", is_stopped);
+        assert!(!seat.is_raw());
+        signal(pid.cast_signed(), Signal::SIGCONT);
+    }
+    seat.wait_for("\x1b[?1049h");
+    seat.wait_for("finished");
+    assert!(seat.is_raw());
+    signal(pid.cast_signed(), Signal::SIGTERM);
+    assert_eq!(seat.is_left(), Some(0));
+}
