@@ -8,7 +8,7 @@
 //!   and `beta` instead of `weight` and `bias`.
 //! - Values of type `F32`, `F16` and `BF16` are accepted, and computed with as `f32`.
 //! - Weights may be in several files (`model-00001-of-00002.safetensors`), which an index lists.
-//! - PyTorch's files are interpreted, never executed: [`pytorch`] says what is refused before that.
+//! - PyTorch's files are interpreted, never executed: `weights/pytorch.rs` says what is refused before that.
 //! - The classification layer is used if it is there in the right shape, otherwise initialised from
 //!   the seed. So is a pooler of which nothing is there. Everything else must be there.
 //! - Every tensor of the files is either used or listed as ignored, with the reason.
@@ -33,7 +33,7 @@ use crate::classifier::BertClassifier;
 use crate::config::{BertConfig, ConfigError, Listed};
 use crate::initial_values::initial_values;
 use crate::options::ClassifierOptions;
-use crate::parameters::{self};
+use crate::parameters;
 pub use index::files_of_index;
 use plan::Plan;
 use stored::Stored;

@@ -314,11 +314,7 @@ fn special_token(
 }
 
 /// Returns the tokens that are found in a text before it is split: special ones and added ones.
-fn added_tokens(
-    words: &Vocabulary,
-    settings: &Settings,
-    special: &[(&str, &str)],
-) -> Vec<Value> {
+fn added_tokens(words: &Vocabulary, settings: &Settings, special: &[(&str, &str)]) -> Vec<Value> {
     let mut tokens: BTreeMap<u32, Value> = BTreeMap::new();
     for (number, token) in &settings.added {
         if let Some(text) = content(token) {

@@ -116,7 +116,7 @@ fn a_shorter_file_is_refused_wherever_it_ends() {
         let whole = golden::bytes(&format!("files/{name}"));
         for length in (0..whole.len()).step_by(211) {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert!(load(format, &[path.clone()]).is_err(), "{name}: {length} bytes");
+            assert!(load(format, std::slice::from_ref(&path)).is_err(), "{name}: {length} bytes");
         }
     }
 }
@@ -193,7 +193,11 @@ fn corpus() -> Vec<PathBuf> {
 #[test]
 fn every_kept_file_of_pytorch_is_refused() {
     for path in corpus() {
-        assert!(load(WeightFormat::PyTorch, &[path.clone()]).is_err(), "{}", path.display());
+        assert!(
+            load(WeightFormat::PyTorch, std::slice::from_ref(&path)).is_err(),
+            "{}",
+            path.display()
+        );
     }
 }
 
