@@ -88,16 +88,18 @@ def label_metrics(logits, targets):
     logits, targets = single(logits), numpy.asarray(targets)
     answers = (logits > 0).astype(int)
     loss = torch.nn.BCEWithLogitsLoss()(torch.tensor(logits), torch.tensor(targets).double())
+    # A single column would be taken for two classes: only the label itself is meant.
+    own = {"zero_division": 0, "labels": [1] if targets.shape[1] == 1 else None}
     found = {
         "loss": loss.item(),
         "accuracy": metrics.accuracy_score(targets, answers),
-        "macro_f1": metrics.f1_score(targets, answers, average="macro", zero_division=0),
-        "micro_f1": metrics.f1_score(targets, answers, average="micro", zero_division=0),
+        "macro_f1": metrics.f1_score(targets, answers, average="macro", **own),
+        "micro_f1": metrics.f1_score(targets, answers, average="micro", **own),
     }
     if areas(targets, logits):
         found["auroc"] = numpy.mean(areas(targets, logits))
-    f1 = metrics.f1_score(targets, answers, average=None, zero_division=0)
-    recall = metrics.recall_score(targets, answers, average=None, zero_division=0)
+    f1 = metrics.f1_score(targets, answers, average=None, **own)
+    recall = metrics.recall_score(targets, answers, average=None, **own)
     for c in range(targets.shape[1]):
         found[f"f1/{c}"] = f1[c]
         if targets[:, c].any():

@@ -113,10 +113,11 @@ pub fn objective(sweep: &Sweep, facts: &[Facts]) -> Result<Objective, Problem> {
         Task::ALL.into_iter().filter(|task| facts.iter().any(|one| one.task == *task)).collect()
     };
     let tasks = tasks(facts);
-    if sweep.objective_follows_task && objective.metric.starts_with("validation/") {
-        if let [task] = tasks.as_slice() {
-            objective.metric = default_of(*task).into();
-        }
+    if sweep.objective_follows_task
+        && objective.metric.starts_with("validation/")
+        && let [task] = tasks.as_slice()
+    {
+        objective.metric = default_of(*task).into();
     }
     let has_validation = facts.iter().all(|facts| facts.validation.is_some());
     for task in tasks {
