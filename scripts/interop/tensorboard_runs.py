@@ -91,7 +91,15 @@ with open("tensorboard.log", "w") as log:
             "aggregationType": "AGGREGATION_AVG",
             "aggregationMetric": {"tag": "objective"},
         }
-        groups = get("plugin/hparams/session_groups", request)["sessionGroups"]
+        # TensorBoard knows a run's name before it has read the run to its end.
+        end = time.monotonic() + 120
+        while True:
+            groups = get("plugin/hparams/session_groups", request)["sessionGroups"]
+            sessions = [session for group in groups for session in group["sessions"]]
+            if len(sessions) == len(trials) and all(session["endTimeSecs"] for session in sessions):
+                break
+            check(time.monotonic() < end, f"{len(sessions)} of {len(trials)} runs have hyperparameters")
+            time.sleep(0.2)
         same({group["name"] for group in groups}, {one["fingerprint"] for one in trials}, "a group per configuration")
         check(all(len(group["sessions"]) == 2 for group in groups), "two replicates in each group")
         best = json.loads(converge("best", "--json"))["configurations"][0]

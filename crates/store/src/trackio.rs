@@ -91,7 +91,7 @@ struct Project<'a> {
 
 /// The trial at hand, and the step that is being gathered.
 struct Run {
-    trial: ExportedTrial,
+    trial: Box<ExportedTrial>,
     name: String,
     attempt: u64,
     step: u64,

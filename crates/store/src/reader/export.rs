@@ -96,7 +96,7 @@ pub struct ExportedValue<'a> {
 #[derive(Debug)]
 pub enum Exported<'a> {
     /// A trial, before its values.
-    Trial(ExportedTrial),
+    Trial(Box<ExportedTrial>),
     /// One of its values, by step and metric.
     Value(ExportedValue<'a>),
 }
@@ -163,7 +163,7 @@ impl Reader {
                     ended_at_ms: row.get(14)?,
                     attempts: attempts(connection, id)?,
                 };
-                if visit(Exported::Trial(trial)).is_break()
+                if visit(Exported::Trial(Box::new(trial))).is_break()
                     || values(connection, id, &mut visit)?.is_break()
                 {
                     break;

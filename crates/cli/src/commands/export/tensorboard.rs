@@ -61,7 +61,7 @@ pub(super) fn write(
 /// A trial's event file, and the step that is being gathered.
 struct Run {
     file: EventFile<BufWriter<File>>,
-    trial: ExportedTrial,
+    trial: Box<ExportedTrial>,
     now_ms: i64,
     at: (u64, u64),
     values: Vec<(String, f64)>,
@@ -72,7 +72,7 @@ impl Run {
         folder: &Path,
         host: &str,
         domains: &BTreeMap<&str, Domain>,
-        trial: ExportedTrial,
+        trial: Box<ExportedTrial>,
         now_ms: i64,
     ) -> std::io::Result<Self> {
         let started = trial.attempts.first().map(|first| first.started_at_ms);
