@@ -79,7 +79,7 @@ impl Seat {
     }
 
     /// Waits for the end, after which the terminal is as it was.
-    fn is_left(mut self) -> Option<i32> {
+    fn end(mut self) -> Option<i32> {
         self.wait_for("\x1b[?25h");
         self.wait_for("\x1b[?1049l");
         let code = self.child.wait().unwrap().code();
@@ -146,7 +146,7 @@ fn a_watcher_cancels_a_trial_stops_the_sweep_and_gives_the_terminal_back() {
     assert_eq!(scheduler.wait().unwrap().code(), Some(4));
     seat.wait_for("interrupted");
     seat.press("q");
-    assert_eq!(seat.is_left(), Some(0));
+    assert_eq!(seat.end(), Some(0));
 }
 
 #[test]
@@ -177,5 +177,5 @@ fn a_watcher_that_is_stopped_or_ended_by_a_signal_gives_the_terminal_back() {
     seat.wait_for("finished");
     assert!(seat.is_raw());
     signal(pid.cast_signed(), Signal::SIGTERM);
-    assert_eq!(seat.is_left(), Some(0));
+    assert_eq!(seat.end(), Some(0));
 }

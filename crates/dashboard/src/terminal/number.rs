@@ -1,6 +1,7 @@
 //! Numbers for people.
 
 use converge_core::metric;
+use converge_core::value::Value;
 
 /// Returns a share as `81.2 %`.
 pub fn share(value: f64) -> String {
@@ -25,6 +26,14 @@ pub fn general(value: f64) -> String {
         if decimals == 0 { text } else { without_trailing_zeros(&text).to_owned() }
     } else {
         format!("{}e{exponent}", without_trailing_zeros(mantissa))
+    }
+}
+
+/// Returns a value of a parameter; a float with four significant digits at most.
+pub fn of_parameter(value: &Value) -> String {
+    match value {
+        Value::Float(value) => general(*value),
+        other => other.to_string(),
     }
 }
 
@@ -177,6 +186,15 @@ mod tests {
         ];
         let texts: Vec<String> = numbers.into_iter().map(general).collect();
         insta::assert_snapshot!(texts.join("  "), @"0  1  -1  16  0.1  0.3  2e-5  1.5e-5  0.001  0.001  0.01235  0.5  4.142  1234  100000  123456  1e6  1.235e9  1e-300  nan  inf  -inf");
+    }
+
+    #[test]
+    fn a_drawn_value_is_short_and_a_chosen_one_is_as_it_was_chosen() {
+        let of = |value| of_parameter(&value);
+        assert_eq!(of(Value::Float(2.360_499_537_822e-5)), "2.36e-5");
+        assert_eq!(of(Value::Float(2e-5)), "2e-5");
+        assert_eq!(of(Value::Integer(123_456)), "123456");
+        assert_eq!(of(Value::Text("adamw".into())), "adamw");
     }
 
     #[test]

@@ -46,8 +46,17 @@ pub enum Scale {
 
 /// Returns the curves as text: title, axes with round numbers, and a legend with the last values.
 pub fn plot(curves: &[Curve], settings: &PlotSettings<'_>) -> String {
+    plot_over(curves, settings, None)
+}
+
+/// The same over the steps between two ends, whatever steps the curves have.
+pub fn plot_over(
+    curves: &[Curve],
+    settings: &PlotSettings<'_>,
+    steps: Option<(f64, f64)>,
+) -> String {
     let title = format!("{}{}\n", printable(settings.metric), settings.scale.note());
-    match Frame::new(curves, settings) {
+    match Frame::new(curves, settings, steps) {
         Some(frame) => title + &frame.draw(curves) + &legend(curves, settings),
         None => title + "nothing to plot: no finite value\n" + &legend(curves, settings),
     }
@@ -87,14 +96,21 @@ struct Frame<'settings> {
 
 impl<'settings> Frame<'settings> {
     /// Lays the plot out; none where there is nothing to draw.
-    fn new(curves: &[Curve], settings: &'settings PlotSettings<'settings>) -> Option<Self> {
+    fn new(
+        curves: &[Curve],
+        settings: &'settings PlotSettings<'settings>,
+        over: Option<(f64, f64)>,
+    ) -> Option<Self> {
         let points = || {
             let all = curves.iter().flat_map(|curve| &curve.points);
             all.filter(|(step, _)| step.is_finite()).filter_map(|(step, value)| {
                 settings.scale.position(*value).map(|value| (*step, value))
             })
         };
-        let steps = range(points().map(|(step, _)| step))?;
+        let steps = match over {
+            Some(steps) => steps,
+            None => range(points().map(|(step, _)| step))?,
+        };
         let values = range(points().map(|(_, value)| value))?;
         // Two lines for the axis of steps, one for the title.
         let rows = settings.height.max(6) - 3;
@@ -230,10 +246,16 @@ fn value_ticks(
         }
         Scale::Logarithmic => {
             let write = if kind == Kind::Share { number::share } else { number::general };
-            ticks::logarithmic(values.0, values.1, (rows / 2).max(2))
-                .into_iter()
-                .map(|tick| (tick.log10(), write(tick)))
-                .unzip()
+            let ticks = ticks::logarithmic(values.0, values.1, (rows / 2).max(2));
+            let positions = ticks.iter().map(|tick| tick.log10()).collect();
+            let distances = ticks.windows(2).map(|pair| pair[1] - pair[0]);
+            let nearest = distances.fold(f64::INFINITY, f64::min);
+            let texts = match ticks[..] {
+                // Close together they differ in digits that short numbers leave out.
+                [first, .., last] if last < 2.0 * first => ticks::texts(&ticks, nearest, kind),
+                _ => ticks.iter().map(|tick| write(*tick)).collect(),
+            };
+            (positions, texts)
         }
     };
     let width = texts.iter().map(|text| text.width()).max().unwrap_or(0);

@@ -232,7 +232,7 @@ mod tests {
         ━━━━━━━───────────────── 6/24 trials, 1 diverged · 2.0 steps/s, about 13 min 06 s left
         best validation/accuracy 81.2 % · trial 4 · learning_rate=2e-4 optimizer=adamw batch_size=16
         trial 7  ────────────   3/128    - steps/s  loss -       accuracy -       learning_rate=2e-4 optimizer=adamw batch_size=16
-        trial 12 █▂▂▁▁▁▁▁▁─── 100/128  1.0 steps/s  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
+        trial 12 █▃▂▂▁▁▁▁▁─── 100/128  1.0 steps/s  loss 0.4322  accuracy 81.2 %  learning_rate=2e-4 optimizer=adamw batch_size=16
         ");
     }
 

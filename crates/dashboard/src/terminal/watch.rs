@@ -116,6 +116,8 @@ fn footer(buffer: &mut Buffer, area: Rect, state: &WatchState, ink: &Ink) {
     let keys: &[(&str, &str)] = match (&state.overlay, state.screen) {
         (Some(_), _) => &[],
         (None, Screen::List) => &[
+            ("?", "help"),
+            ("q", "quit"),
             ("↑↓", "move"),
             ("enter", "open"),
             ("s", "sort"),
@@ -123,23 +125,31 @@ fn footer(buffer: &mut Buffer, area: Rect, state: &WatchState, ink: &Ink) {
             ("c", "cancel"),
             ("p", "pause"),
             ("S", "stop"),
-            ("?", "help"),
-            ("q", "quit"),
+            ("space", "mark"),
+            ("b", "best"),
+            ("r", "reverse"),
         ],
         (None, Screen::Trial(_)) => &[
+            ("?", "help"),
             ("esc", "back"),
-            ("n/N", "next"),
+            ("↑↓", "scroll"),
             ("tab", "plot"),
             ("m", "metric"),
-            ("l", "log"),
-            ("↑↓", "scroll"),
+            ("l", "log scale"),
+            ("n/N", "next"),
             ("c", "cancel"),
-            ("?", "help"),
         ],
     };
     let mut spans = vec![Span::raw(" ")];
+    let mut left = usize::from(area.width).saturating_sub(1);
     for (key, does) in keys {
         let key = if ink.is_unicode() || key.is_ascii() { *key } else { "jk" };
+        // Half a word about a key is none.
+        let taken = key.chars().count() + does.len() + 1;
+        if taken > left {
+            break;
+        }
+        left = left.saturating_sub(taken + 2);
         spans.push(ink.bold(key));
         spans.push(ink.dim(&format!(" {does}  ")));
     }

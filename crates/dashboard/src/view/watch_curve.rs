@@ -48,6 +48,11 @@ impl SampledCurve {
         }
     }
 
+    /// Returns the steps of the trial.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
     /// Forgets all values.
     pub fn clear(&mut self) {
         *self = Self::new(self.total_steps, self.places.len());

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::metric::TRAIN_LOSS;
-use converge_core::objective::Objective;
+use converge_core::objective::{At, Goal, Objective};
+use converge_core::search_space::Configuration;
 use converge_core::sweep::Sweep;
 use converge_core::trial::TrialState;
+use converge_dashboard::terminal::number::of_parameter;
 use converge_dashboard::view::progress::StepRate;
 use converge_dashboard::view::watch::{
     BestSoFar, PagePart, PlottedCurve, TrialInHand, Watched, WatchedPage, WatchedRow, WatchedSweep,
@@ -30,6 +32,8 @@ use crate::{home as homes, output};
 
 /// How long curves are read for one frame.
 const READING: Duration = Duration::from_millis(6);
+/// What the list shows of clocks and schedulers is never older.
+const CLOCK: Duration = Duration::from_millis(900);
 /// Steps of a curve that are read at once.
 const STRETCH: u64 = 256;
 /// Places of a curve in the list, and of one on a page.
@@ -55,6 +59,20 @@ pub(super) struct Feed<'home> {
     curves: BTreeMap<TrialId, Traced>,
     page: Option<TracedPage>,
     behind: bool,
+    /// What was read last, while curves are caught up with.
+    list: Option<List>,
+}
+
+/// The sweep and a part of its list, as of a version of the database.
+#[derive(Clone)]
+struct List {
+    version: i64,
+    read: Instant,
+    window: TrialWindow,
+    sweep: WatchedSweep,
+    first: u64,
+    listed: u64,
+    trials: Vec<WatchedTrial>,
 }
 
 /// The two curves of a trial in the list, and how far they were read.
@@ -98,6 +116,7 @@ impl<'home> Feed<'home> {
             curves: BTreeMap::new(),
             page: None,
             behind: false,
+            list: None,
         })
     }
 
@@ -124,21 +143,7 @@ impl<'home> Feed<'home> {
     /// Reads what is visible.
     pub(super) fn read(&mut self, state: &WatchState) -> Result<Watched, Report> {
         let begun = Instant::now();
-        let sweep = self.sweep()?;
-        let window = state.window();
-        let (mut trials, listed) = self.reader.watched_trials(self.sweep, &window)?;
-        let mut first = window.offset;
-        if trials.is_empty() && listed > 0 {
-            // The list has become shorter than what was above the screen.
-            first = listed.saturating_sub(window.count);
-            let window = TrialWindow { offset: first, ..window };
-            trials = self.reader.watched_trials(self.sweep, &window)?.0;
-        }
-        if self.parameters.is_empty() {
-            let names = trials.first().map(|trial| trial.configuration.keys().cloned().collect());
-            self.parameters = names.unwrap_or_default();
-        }
-        tracing::debug!(microseconds = begun.elapsed().as_micros() as u64, "read a list");
+        let List { sweep, first, listed, trials, .. } = self.list(state.window())?;
         let until = Instant::now() + READING;
         self.behind = false;
         let page = match state.screen {
@@ -152,6 +157,33 @@ impl<'home> Feed<'home> {
         let microseconds = begun.elapsed().as_micros() as u64;
         tracing::debug!(microseconds, behind = self.behind, "read a frame");
         Ok(Watched { sweep, rows, first, listed, page })
+    }
+
+    /// Reads the sweep and a part of its list, unless nothing was written since, and clocks have not gone on either.
+    fn list(&mut self, window: TrialWindow) -> Result<List, Report> {
+        let version = self.reader.data_version()?;
+        let fresh = |list: &&List| {
+            list.version == version && list.window == window && list.read.elapsed() < CLOCK
+        };
+        if let Some(list) = self.list.as_ref().filter(fresh) {
+            return Ok(list.clone());
+        }
+        let sweep = self.sweep()?;
+        let (mut trials, listed) = self.reader.watched_trials(self.sweep, &window)?;
+        let mut first = window.offset;
+        if trials.is_empty() && listed > 0 {
+            // The list has become shorter than what was above the screen.
+            first = listed.saturating_sub(window.count);
+            let window = TrialWindow { offset: first, ..window };
+            trials = self.reader.watched_trials(self.sweep, &window)?.0;
+        }
+        if self.parameters.is_empty() {
+            let names = trials.first().map(|trial| trial.configuration.keys().cloned().collect());
+            self.parameters = names.unwrap_or_default();
+        }
+        let list = List { version, read: Instant::now(), window, sweep, first, listed, trials };
+        self.list = Some(list.clone());
+        Ok(list)
     }
 
     fn sweep(&mut self) -> Result<WatchedSweep, Report> {
@@ -188,7 +220,7 @@ impl<'home> Feed<'home> {
         Ok(completed.first().map(|first| BestSoFar {
             mean,
             trials: completed.iter().map(|trial| trial.number).collect(),
-            configuration: output::configuration(&first.configuration),
+            configuration: short(&first.configuration),
         }))
     }
 
@@ -213,7 +245,6 @@ impl<'home> Feed<'home> {
             trial.started_at_ms.map(|started| (clock::unix_ms() - started) as f64 / 1000.0);
         let steps = trial.last_step.saturating_sub(trial.from_step);
         let best = metric(&self.objective.metric).and_then(|metric| {
-            use converge_core::objective::{At, Goal};
             match (self.objective.at, self.objective.goal) {
                 (At::Last, _) => Some(metric.last),
                 (At::Best, Goal::Maximize) => metric.max.map(|(value, _)| value),
@@ -389,6 +420,15 @@ impl Traced {
         let empty = || SampledCurve::new(trial.total_steps, PLACES.0);
         Self { attempts: trial.attempts, read_to: 0, objective: empty(), loss: empty() }
     }
+}
+
+/// Returns a configuration on one line, drawn values with four digits: a trial's page has all of them.
+fn short(configuration: &Configuration) -> String {
+    let values: Vec<_> = configuration
+        .iter()
+        .map(|(name, value)| format!("{name}={}", of_parameter(value)))
+        .collect();
+    if values.is_empty() { "(defaults)".into() } else { values.join(" ") }
 }
 
 fn standing(state: &TrialState) -> Standing {

@@ -33,7 +33,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, sweep: &WatchedSweep, ink: &
     let row = |index: u16| Rect { y: area.y + index, height: 1, ..area };
     ink.ends(buffer, row(0), title(sweep, ink), at_right(sweep, ink));
     ink.line(buffer, row(1), bar(sweep, usize::from(area.width), ink));
-    ink.line(buffer, row(2), counts(sweep, area.width, ink));
+    let all = number::plural(sweep.trials.total(), "trial");
+    ink.ends(buffer, row(2), counts(sweep, area.width, ink), vec![ink.dim(&all)]);
     ink.line(buffer, row(3), speed(sweep, ink));
     ink.line(buffer, row(4), best(sweep, ink));
     let shown = workers_shown(area.height, sweep);
@@ -80,8 +81,8 @@ fn at_right(sweep: &WatchedSweep, ink: &Ink) -> Vec<Span<'static>> {
 
 fn bar(sweep: &WatchedSweep, width: usize, ink: &Ink) -> Vec<Span<'static>> {
     let share = sweep.share();
-    let percent = right(&format!("{:.0} %", (share * 100.0).floor()), 5);
-    let length = width.saturating_sub(percent.len() + 3);
+    let percent = right(&format!("{:.0} %", (share * 100.0).floor()), 6);
+    let length = width.saturating_sub(percent.len() + 2);
     let filled = (share * length as f64).floor() as usize;
     let (full, empty) = if ink.is_unicode() { ("━", "─") } else { ("#", ".") };
     vec![
@@ -115,27 +116,28 @@ fn counts(sweep: &WatchedSweep, width: u16, ink: &Ink) -> Vec<Span<'static>> {
         let text = format!("{sign}{number} {}  ", standing.word());
         spans.push(ink.paint(if of == 0 { Colour::Dim } else { colour_of(standing) }, &text));
     }
-    spans.push(ink.dim(&format!("of {}", number::plural(trials.total(), "trial"))));
     spans
 }
 
 fn speed(sweep: &WatchedSweep, ink: &Ink) -> Vec<Span<'static>> {
     let dot = ink.dot();
-    let steps = format!(" {}/{} steps", count(sweep.steps_done), count(sweep.steps_total));
     let elapsed = duration(sweep.elapsed_seconds.floor());
-    let mut text = match sweep.state {
-        SweepStanding::Finished => format!(" {} steps{dot}took {elapsed}", count(sweep.steps_done)),
-        _ => format!("{steps}{dot}{elapsed} so far"),
-    };
+    if sweep.state == SweepStanding::Finished {
+        let text = format!(" took {elapsed}{dot}{} steps", count(sweep.steps_done));
+        return vec![ink.plain(&text)];
+    }
+    // What matters least comes last: it goes first on a narrow screen.
+    let mut text = format!(" {elapsed} so far");
     if sweep.state == SweepStanding::Running {
         text += &match (sweep.steps_per_second, sweep.seconds_left()) {
             (Some(rate), Some(left)) => {
                 let left = if left < 10.0 { format!("{} s", left.ceil()) } else { duration(left) };
-                format!("{dot}{} steps/s{dot}about {left} left", rate_text(rate))
+                format!("{dot}about {left} left{dot}{} steps/s", rate_text(rate))
             }
             _ => String::new(),
         };
     }
+    text += &format!("{dot}{}/{} steps", count(sweep.steps_done), count(sweep.steps_total));
     vec![ink.plain(&text)]
 }
 

@@ -99,6 +99,11 @@ impl Ink {
             used += wide;
             kept.push(span);
         }
+        if !self.style.unicode {
+            for span in kept.iter_mut().filter(|span| span.content.contains('…')) {
+                span.content = span.content.replace('…', ".").into();
+            }
+        }
         buffer.set_line(area.x, area.y, &Line::from(kept), area.width);
     }
 

@@ -109,17 +109,25 @@ impl Columns {
             more: false,
         };
         let mut room = width.saturating_sub(columns.before_parameters() + 1);
-        for name in watched.sweep.parameters.iter().skip(before) {
-            let header = short_parameter(name);
+        let widths = |name: &String| {
             let values = watched.rows.iter().map(|row| value(row, name).width()).max().unwrap_or(1);
-            let wanted = header.width().min(values.max(10)).max(values).min(24);
+            (short_parameter(name).width(), values)
+        };
+        let visible = || watched.sweep.parameters.iter().skip(before);
+        // Names are whole where all have room, and else as long as their values, or nearly.
+        let whole: usize = visible().map(widths).map(|(name, values)| name.max(values) + 2).sum();
+        for parameter in visible() {
+            let (name, values) = widths(parameter);
+            let name = if whole <= room + 2 { name } else { name.min(values.max(10)) };
+            let wanted = name.max(values).min(24);
             // A column that is cut off says little: the next ones are reached with the right arrow.
             if wanted > room && !columns.parameters.is_empty() {
                 columns.more = true;
                 break;
             }
             let taken = wanted.min(room);
-            columns.parameters.push((name.clone(), header.to_owned(), taken));
+            let header = short_parameter(parameter).to_owned();
+            columns.parameters.push((parameter.clone(), header, taken));
             room = room.saturating_sub(taken + 2);
         }
         columns
@@ -163,21 +171,26 @@ fn title(watched: &Watched, state: &WatchState, ink: &Ink) -> Vec<Span<'static>>
 
 fn header(columns: &Columns, watched: &Watched, ink: &Ink) -> Span<'static> {
     let objective = short_name(&watched.sweep.objective.metric);
-    let mut text = format!(
-        "  {} {} {}",
-        right("#", columns.number),
-        left("state", STANDING),
-        left(
-            &right(objective, VALUE.max(objective.width().min(VALUE + 1 + columns.spark))),
-            VALUE + 1 + columns.spark
-        ),
-    );
-    let loss = columns.spark + if columns.loss { VALUE + 1 } else { 0 };
-    let name = if columns.loss { right("train loss", 10) } else { "loss".into() };
-    text += &format!("  {}  ", left(&name, loss));
-    if columns.steps > 0 {
-        text += &format!("{}  ", right("step", columns.steps));
+    let mut text = format!("  {} {}", right("#", columns.number), left("state", STANDING));
+    // A name ends where its numbers end; it may begin in the free room before them.
+    let until = |text: &mut String, name: &str, end: usize| {
+        let room = end.saturating_sub(text.width());
+        *text += &right(name, room);
+    };
+    let first = 2 + columns.number + 1 + STANDING + 1 + VALUE;
+    until(&mut text, objective, first);
+    let second = first + 1 + columns.spark + 2;
+    if columns.loss {
+        until(&mut text, "train loss", second + VALUE);
+    } else {
+        until(&mut text, "", second);
+        text += "loss";
     }
+    let parameters = columns.before_parameters();
+    if columns.steps > 0 {
+        until(&mut text, "step", parameters - 2);
+    }
+    until(&mut text, "", parameters);
     for (_, header, width) in &columns.parameters {
         text += &left(header, *width);
         text += "  ";
@@ -260,7 +273,7 @@ fn chosen<'watched>(
 
 /// Returns the value of a parameter as it is written; a dash where the trial has none.
 fn value(row: &WatchedRow, name: &str) -> String {
-    row.trial.configuration.get(name).map_or("-".into(), ToString::to_string)
+    row.trial.configuration.get(name).map_or("-".into(), number::of_parameter)
 }
 
 /// `train_limit` of `data.train_limit`.

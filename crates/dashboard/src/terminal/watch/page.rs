@@ -5,7 +5,7 @@ use ratatui_core::layout::Rect;
 use ratatui_core::text::Span;
 
 use super::super::number::{self, count};
-use super::super::plot::{Curve, PlotSettings, Scale, plot};
+use super::super::plot::{Curve, PlotSettings, Scale, plot_over};
 use super::super::style::{Colour, Style};
 use super::ink::Ink;
 use crate::view::watch::{PlottedCurve, Watched, WatchedPage};
@@ -138,7 +138,9 @@ fn draw_plot(
         unit: "step",
         style: Style { colour: false, ..ink.style },
     };
-    let text = plot(&[curve], &settings);
+    // Both plots have one axis, and it stays where it is while the curves grow.
+    let steps = (0.0, plotted.curve.total_steps().max(1) as f64);
+    let text = plot_over(&[curve], &settings, Some(steps));
     // Its own title and legend say what the line above says.
     let lines: Vec<&str> = text.lines().skip(1).collect();
     let shown = lines.len().saturating_sub(1);

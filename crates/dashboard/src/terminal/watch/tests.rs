@@ -167,7 +167,7 @@ fn page(number: u64, standing: Standing) -> WatchedPage {
         last_step: row.trial.last_step,
         opened_seq: 1,
         closed_seq: None,
-        ending: failed.then(|| AttemptEnding::Failed(failure)),
+        ending: failed.then_some(AttemptEnding::Failed(failure)),
         peak_memory_bytes: None,
         accumulation_factor: 1,
         worker_exit: None,
@@ -407,8 +407,8 @@ fn no_screen_is_too_small_to_say_so() {
 
 #[test]
 fn every_size_draws_every_screen_within_its_width() {
-    for width in (60..240).step_by(7) {
-        for height in (16..70).step_by(5) {
+    for width in (60..240).step_by(23) {
+        for height in (16..70).step_by(11) {
             let (page, mut on_page) = on_page(7, Standing::Running);
             screen((width, height), &page, &mut on_page);
             screen((width, height), &running(), &mut state());
