@@ -10,6 +10,7 @@ mod fixtures;
 mod histories;
 mod home;
 mod migrations;
+mod page;
 mod reading;
 mod records;
 mod sweeps;
