@@ -138,8 +138,8 @@ fn a_watcher_cancels_a_trial_stops_the_sweep_and_gives_the_terminal_back() {
     seat.press("c");
     seat.wait_for("cancel 1 trial?");
     seat.press("y");
-    sandbox.wait_for("select count(*) from trials where state = 'cancelled'", 1);
-    assert_eq!(sandbox.rows("select number from trials where state = 'cancelled'"), ["1"]);
+    sandbox.wait_for("select count(*) from sweep_trials where state = 'cancelled'", 1);
+    assert_eq!(sandbox.rows("select number from sweep_trials where state = 'cancelled'"), ["1"]);
     seat.press("S");
     seat.wait_for("stop sweep scripted?");
     seat.press("y");

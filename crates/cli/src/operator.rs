@@ -53,10 +53,15 @@ impl HomeOperator {
         if let Action::Cancel { sweep, trials } = action {
             let summary = homes::sweep(&homes::open(&self.home)?, Some(&sweep))?;
             let done = cancel(&self.home, &summary, &trials)?;
-            return Ok(if done { "cancelled" } else { "cancelled once its worker lets go of it" }.into());
+            return Ok(
+                if done { "cancelled" } else { "cancelled once its worker lets go of it" }.into()
+            );
         }
         let Some(scheduler) = self.home.holder() else {
-            return Err(Report::usage("no scheduler holds this home", "`converge resume` starts one"));
+            return Err(Report::usage(
+                "no scheduler holds this home",
+                "`converge resume` starts one",
+            ));
         };
         let request = match action {
             Action::Pause => Request::Pause { scheduler },

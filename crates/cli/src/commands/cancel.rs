@@ -73,11 +73,7 @@ fn choose(
 }
 
 /// Asks the scheduler, or does it where there is none; returns whether it is done.
-pub(crate) fn cancel(
-    home: &Home,
-    summary: &SweepSummary,
-    numbers: &[u64],
-) -> Result<bool, Report> {
+pub(crate) fn cancel(home: &Home, summary: &SweepSummary, numbers: &[u64]) -> Result<bool, Report> {
     loop {
         if let Some(scheduler) = home.holder() {
             let (sweep, trials) = (summary.name.clone(), numbers.to_vec());

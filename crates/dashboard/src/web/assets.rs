@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use flate2::Compression;
@@ -22,9 +24,29 @@ macro_rules! scripts {
 
 /// Name, type and text of each script.
 const SCRIPTS: &[(&str, &str, &str)] = &scripts![
-    "main.js", "api.js", "dom.js", "number.js", "scale.js", "colour.js", "axes.js", "line_plot.js", "smooth.js",
-    "export.js", "trial_set.js", "filter.js", "trial_table.js", "curve_panel.js", "parameter_panel.js", "parallel.js",
-    "scatter.js", "heat_map.js", "sweeps_page.js", "sweep_page.js", "trial_page.js", "trial_curves.js", "log_view.js",
+    "main.js",
+    "api.js",
+    "dom.js",
+    "number.js",
+    "scale.js",
+    "colour.js",
+    "axes.js",
+    "line_plot.js",
+    "smooth.js",
+    "export.js",
+    "trial_set.js",
+    "filter.js",
+    "trial_table.js",
+    "curve_panel.js",
+    "parameter_panel.js",
+    "parallel.js",
+    "scatter.js",
+    "heat_map.js",
+    "sweeps_page.js",
+    "sweep_page.js",
+    "trial_page.js",
+    "trial_curves.js",
+    "log_view.js",
 ];
 const STYLES: &[(&str, &str, &str)] =
     &[("style.css", "text/css; charset=utf-8", include_str!("page/style.css"))];
@@ -70,12 +92,14 @@ fn send(name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = assets().iter().find(|asset| asset.name == name) else {
         return Refused::missing(format!("there is no file `{name}`")).into_response();
     };
-    let unchanged = headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.tag.as_bytes());
+    let unchanged =
+        headers.get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.tag.as_bytes());
     let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let mut response = match (unchanged, takes_gzip(headers) && !asset.packed.is_empty()) {
         (true, _) => ().into_response(),
         (false, true) => {
-            ([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], asset.packed.as_slice()).into_response()
+            ([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], asset.packed.as_slice())
+                .into_response()
         }
         (false, false) => asset.plain.into_response(),
     };

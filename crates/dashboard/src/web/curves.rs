@@ -75,7 +75,8 @@ pub(super) async fn of_trial(
     let answer = move |_: &State, reader: &Reader| {
         let sweep = sweep_of(reader, sweep)?.id;
         let trial = reader.trial_ids(sweep, &[number])?.pop().flatten();
-        let trial = trial.ok_or_else(|| Refused::missing(format!("there is no trial {number} in this sweep")))?;
+        let trial = trial
+            .ok_or_else(|| Refused::missing(format!("there is no trial {number} in this sweep")))?;
         let curves = reader.thin_curves(trial, asked.after.unwrap_or(0), points)?;
         let curves: Map<String, Value> =
             curves.iter().map(|(metric, curve)| (metric.clone(), json_of(curve))).collect();

@@ -104,7 +104,8 @@ fn is_ours(host: &str, ours: &Host) -> bool {
 /// Compares in a time that does not tell where two differ.
 fn is_same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
-        && left.iter().zip(right).fold(0, |differences, (left, right)| differences | (left ^ right)) == 0
+        && left.iter().zip(right).fold(0, |differences, (left, right)| differences | (left ^ right))
+            == 0
 }
 
 #[cfg(test)]
@@ -117,7 +118,8 @@ mod tests {
         for host in ["localhost:7331", "LOCALHOST", "127.0.0.1:80", "[::1]:7331", "localhost.:1"] {
             assert!(is_ours(host, &here), "{host}");
         }
-        for host in ["", "evil.example:7331", "localhost.evil.example", "10.0.0.1:7331", "127.0.0.1.nip.io"]
+        for host in
+            ["", "evil.example:7331", "localhost.evil.example", "10.0.0.1:7331", "127.0.0.1.nip.io"]
         {
             assert!(!is_ours(host, &here), "{host}");
         }

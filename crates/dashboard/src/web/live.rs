@@ -113,7 +113,11 @@ impl Teller {
                 scheduler = (self.state.operator.scheduler(), Some(Instant::now()));
             }
             let told = match &open {
-                None => self.tell("lost", "lost", &json!({ "message": "the database cannot be read now" })),
+                None => self.tell(
+                    "lost",
+                    "lost",
+                    &json!({ "message": "the database cannot be read now" }),
+                ),
                 Some((_, reader)) => match reader.data_version() {
                     Ok(now) if version == Some(now) && before == scheduler.0 => Ok(()),
                     Ok(now) => {
@@ -140,7 +144,9 @@ impl Teller {
         self.told.remove("lost");
         self.tell("home", "home", &json!({ "scheduler_pid": scheduler }))?;
         let sweeps = match self.of.sweep {
-            Some(sweep) => reader.sweep_summary(SweepId(sweep)).map(|sweep| sweep.into_iter().collect()),
+            Some(sweep) => {
+                reader.sweep_summary(SweepId(sweep)).map(|sweep| sweep.into_iter().collect())
+            }
             None => reader.sweeps(),
         };
         for sweep in sweeps.unwrap_or_default() {
@@ -157,7 +163,9 @@ impl Teller {
 
     fn trial(&mut self, reader: &Reader, sweep: SweepId, number: u64) -> Result<(), Gone> {
         match reader.trials_numbered(sweep, &[number]) {
-            Ok(trials) => trials.iter().try_for_each(|trial| self.tell("trial", "trial", &json!(row(trial)))),
+            Ok(trials) => {
+                trials.iter().try_for_each(|trial| self.tell("trial", "trial", &json!(row(trial))))
+            }
             Err(_) => Ok(()),
         }
     }
@@ -175,12 +183,12 @@ impl Teller {
         let Ok(found) = found else { return Ok(()) };
         let word = marker_word(&marker);
         let first = self.trials.is_none();
-        let told = self.trials.get_or_insert_with(|| Told { marker: marker.clone(), rows: HashMap::new() });
+        let told = self
+            .trials
+            .get_or_insert_with(|| Told { marker: marker.clone(), rows: HashMap::new() });
         told.marker = marker;
-        let changed: Vec<TrialRecord> = found
-            .into_iter()
-            .filter(|trial| told.rows.get(&trial.number) != Some(trial))
-            .collect();
+        let changed: Vec<TrialRecord> =
+            found.into_iter().filter(|trial| told.rows.get(&trial.number) != Some(trial)).collect();
         // At first the browser has asked for all rows itself, at about the same time; those that run have moved since.
         let rows: Vec<_> = changed
             .iter()

@@ -33,7 +33,8 @@ impl Serialize for Number {
         let single = value as f32;
         // What leaves the range of single precision keeps its digits.
         if self.short && single.is_finite() && (single.is_normal() || value == 0.0) {
-            serializer.serialize_f32(single)
+            // Its decimal digits, and not those of the double that it would become on the way.
+            serializer.serialize_f64(single.to_string().parse().unwrap_or(value))
         } else {
             serializer.serialize_f64(value)
         }
@@ -49,8 +50,10 @@ mod tests {
         let text = |number| serde_json::to_string(&number).unwrap();
         assert_eq!(text(Number::exact(0.1 + 0.2)), "0.30000000000000004");
         assert_eq!(text(Number::short(0.1 + 0.2)), "0.3");
-        assert_eq!(text(Number::short(1e300)), "1e300", "beyond single precision");
-        assert_eq!(text(Number::short(1e-42)), "1e-42", "below it");
+        assert_eq!(serde_json::to_value(Number::short(0.1)).unwrap().to_string(), "0.1");
+        let read = |number| text(number).parse::<f64>().unwrap();
+        assert_eq!(read(Number::short(1e300)), 1e300, "beyond single precision");
+        assert_eq!(read(Number::short(1e-42)), 1e-42, "below it");
         assert_eq!(text(Number::short(0.0)), "0.0");
         assert_eq!(text(Number::exact(f64::NAN)), "\"nan\"");
         assert_eq!(text(Number::short(f64::INFINITY)), "\"inf\"");

@@ -80,7 +80,10 @@ pub(super) async fn log(
             None => LogPart::Tail(LOG_BYTES),
         };
         let log = state.operator.log(&attempt.directory, part).map_err(|error| {
-            Refused::missing(format!("the log of attempt {} cannot be read: {error}", attempt.number))
+            Refused::missing(format!(
+                "the log of attempt {} cannot be read: {error}",
+                attempt.number
+            ))
         })?;
         let answer = json!({
             "attempt": attempt.number,

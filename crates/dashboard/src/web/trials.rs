@@ -92,7 +92,13 @@ pub(super) async fn trials(
             None => {
                 let trials = reader.trials(sweep)?;
                 let reply = Reply::of(&columns(&trials, &marker), &headers)?;
-                state.columns.keep(Columned { sweep, packed, marker, running, reply: reply.clone() });
+                state.columns.keep(Columned {
+                    sweep,
+                    packed,
+                    marker,
+                    running,
+                    reply: reply.clone(),
+                });
                 reply
             }
         };
@@ -174,8 +180,15 @@ pub(super) async fn values(
 pub(super) fn marker_word(marker: &TrialsMarker) -> String {
     let mut hasher = DefaultHasher::new();
     let counts = &marker.counts;
-    [counts.queued, counts.running, counts.completed, counts.diverged, counts.failed, counts.cancelled]
-        .hash(&mut hasher);
+    [
+        counts.queued,
+        counts.running,
+        counts.completed,
+        counts.diverged,
+        counts.failed,
+        counts.cancelled,
+    ]
+    .hash(&mut hasher);
     for (number, attempt) in &marker.running {
         (number, attempt.0).hash(&mut hasher);
     }
@@ -188,7 +201,10 @@ fn columns<'a>(trials: &'a [TrialRecord], marker: &TrialsMarker) -> Columns<'a> 
         trials.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
     let mut columns = Columns {
         marker: marker_word(marker),
-        parameters: names.into_iter().map(|name| (name, Vec::with_capacity(trials.len()))).collect(),
+        parameters: names
+            .into_iter()
+            .map(|name| (name, Vec::with_capacity(trials.len())))
+            .collect(),
         ..Columns::default()
     };
     let mut configurations: HashMap<&str, usize> = HashMap::new();

@@ -20,7 +20,10 @@ fn a_home_tells_where_its_sweeps_stand() {
     assert_eq!(sweep["trials"]["total"], 4);
     assert_eq!(sweep["objective"], json!({"metric": METRIC, "goal": "maximize", "at": "best"}));
     let best = &sweep["best"];
-    assert_eq!((&best["mean"], &best["replicates"], &best["trial"]), (&json!(0.625), &json!(2), &json!(1)));
+    assert_eq!(
+        (&best["mean"], &best["replicates"], &best["trial"]),
+        (&json!(0.625), &json!(2), &json!(1))
+    );
     assert_eq!((&sweep["steps_done"], &sweep["steps_total"]), (&json!(200), &json!(400)));
     // Nobody holds the home any more: the sweep was killed.
     *server.notes.scheduler.lock().unwrap() = None;
@@ -61,7 +64,8 @@ fn a_trial_comes_whole() {
     assert_eq!(trial["state"], "completed");
     assert_eq!(trial["objective"], "inf");
     assert_eq!(trial["configuration"], json!({"learning_rate": 2e-5, "optimizer": "adamw"}));
-    let others: Vec<_> = trial["replicates"].as_array().unwrap().iter().map(|one| one["number"].clone()).collect();
+    let others: Vec<_> =
+        trial["replicates"].as_array().unwrap().iter().map(|one| one["number"].clone()).collect();
     assert_eq!(others, [1, 3]);
     let setting = |key: &str| {
         let settings = trial["settings"].as_array().unwrap();
@@ -84,7 +88,10 @@ fn a_log_is_told_from_its_end_and_goes_on_from_there() {
     *server.notes.log.lock().unwrap() = b"one <script>alert(1)</script>\n\xff".to_vec();
     let log = server.json("sweeps/1/trials/1/log");
     assert_eq!(log["text"], "one <script>alert(1)</script>\n\u{fffd}");
-    assert_eq!((&log["next"], &log["attempt"], &log["ended"]), (&json!(31), &json!(1), &json!(true)));
+    assert_eq!(
+        (&log["next"], &log["attempt"], &log["ended"]),
+        (&json!(31), &json!(1), &json!(true))
+    );
     server.notes.log.lock().unwrap().extend(b"two\n");
     assert_eq!(server.json("sweeps/1/trials/1/log?from=31")["text"], "two\n");
     assert_eq!(server.get("/api/v1/sweeps/1/trials/1/log?attempt=7").status, 404);
@@ -106,7 +113,8 @@ fn hostile_names_stay_names() {
     }
     assert_eq!(server.json("sweeps/1")["name"], name);
     assert_eq!(server.json("sweeps/1")["facts"][0]["labels"][1], "<b>positive</b>");
-    let asked = "sweeps/1/curves?trials=1&metric=validation%2Frecall%2F%3Csvg%20onload%3Dalert(2)%3E";
+    let asked =
+        "sweeps/1/curves?trials=1&metric=validation%2Frecall%2F%3Csvg%20onload%3Dalert(2)%3E";
     assert_eq!(server.json(asked)["curves"][0]["values"], json!([0.5]));
     // The pages themselves hold nothing that a user named: they are the same for every home.
     for path in ["/", "/sweeps/1", "/sweeps/1/trials/1"] {
@@ -140,7 +148,10 @@ fn what_is_not_there_or_not_understood_is_said_with_its_status() {
     }
     assert_eq!(server.get("/assets/../web.rs").status, 404);
     assert_eq!(server.get("/assets/nothing.js").status, 404);
-    assert_eq!(server.json("sweeps/1/curves?metric=none&trials=1,9")["curves"][0]["steps"], json!([]));
+    assert_eq!(
+        server.json("sweeps/1/curves?metric=none&trials=1,9")["curves"][0]["steps"],
+        json!([])
+    );
 }
 
 #[test]
@@ -167,7 +178,8 @@ fn a_database_that_went_away_is_said_and_found_again() {
     let home = Home::new("first", 1);
     let server = Server::over(&home);
     assert_eq!(server.json("home")["sweeps"][0]["name"], "first");
-    let (path, aside) = (home.directory.path().join("sweeps.db"), home.directory.path().join("aside"));
+    let (path, aside) =
+        (home.directory.path().join("sweeps.db"), home.directory.path().join("aside"));
     std::fs::rename(&path, &aside).unwrap();
     assert_eq!(server.get("/api/v1/home").status, 503);
     std::fs::rename(&aside, &path).unwrap();

@@ -8,7 +8,8 @@ use crate::support::{Home, Server, TOKEN};
 fn a_stranger_s_name_for_this_machine_is_refused() {
     let home = Home::new("first", 1);
     let server = Server::over(&home);
-    for host in ["evil.example", "evil.example:7331", "localhost.evil.example", "192.168.1.7:7331"] {
+    for host in ["evil.example", "evil.example:7331", "localhost.evil.example", "192.168.1.7:7331"]
+    {
         for path in ["/", "/assets/main.js", "/api/v1/home"] {
             let answer = server.ask("GET", path, &[("Host", host)], "");
             assert_eq!(answer.status, 403, "{host} {path}");
@@ -37,7 +38,8 @@ fn another_site_s_page_gets_nothing_from_the_api() {
 fn nothing_changes_without_the_token() {
     let home = Home::new("first", 1);
     let server = Server::over(&home);
-    let paths = ["stop", "pause", "resume", "sweeps/1/cancel"].map(|path| format!("/api/v1/{path}"));
+    let paths =
+        ["stop", "pause", "resume", "sweeps/1/cancel"].map(|path| format!("/api/v1/{path}"));
     let own = format!("http://{}", server.address);
     for path in &paths {
         let body = r#"{"trials":[1]}"#;
@@ -52,13 +54,21 @@ fn nothing_changes_without_the_token() {
             let answer = server.ask("POST", path, &headers, body);
             assert_eq!(answer.status, 403, "{path} {headers:?}");
         }
-        assert_eq!(server.get(path).status, 405, "{path}: an image or a link can get, and gets nothing");
+        assert_eq!(
+            server.get(path).status,
+            405,
+            "{path}: an image or a link can get, and gets nothing"
+        );
     }
     assert_eq!(*server.notes.asked.lock().unwrap(), []);
     for path in &paths {
         let headers = [("X-Converge-Token", TOKEN), ("Origin", own.as_str())];
         let answer = server.ask("POST", path, &headers, r#"{"trials":[1]}"#);
-        assert_eq!((answer.status, answer.json()["message"].as_str()), (200, Some("done")), "{path}");
+        assert_eq!(
+            (answer.status, answer.json()["message"].as_str()),
+            (200, Some("done")),
+            "{path}"
+        );
     }
     let cancel = Action::Cancel { sweep: "first".into(), trials: vec![1] };
     let asked = [Action::Stop, Action::Pause, Action::Resume, cancel];

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -19,8 +20,11 @@ impl Ear {
     /// Returns the next event of this name for which `fits` holds; fails when none comes for a minute.
     fn hear(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let (mut event, mut line) = (String::new(), String::new());
+        let begun = Instant::now();
         loop {
             line.clear();
+            // Lines that keep the connection alive come all the time.
+            assert!(begun.elapsed() < Duration::from_secs(60), "no such `{name}` came");
             assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the connection ended");
             if let Some(word) = line.strip_prefix("event: ") {
                 event = word.trim_end().to_owned();
@@ -48,15 +52,20 @@ fn a_sweep_s_page_hears_of_the_rows_that_changed_and_of_no_others() {
     let attempt = home.lease(2);
     let leased = ear.hear("trials", |event| event["rows"] != json!([]));
     assert_eq!(leased["rows"].as_array().unwrap().len(), 1);
-    assert_eq!((&leased["rows"][0]["number"], &leased["rows"][0]["state"]), (&json!(2), &json!("running")));
+    assert_eq!(
+        (&leased["rows"][0]["number"], &leased["rows"][0]["state"]),
+        (&json!(2), &json!("running"))
+    );
     home.observe(attempt, METRIC, 0, &[0.25, 0.75]);
     let moved = ear.hear("trials", |event| event["rows"][0]["step"] == 2);
     assert_eq!(moved["rows"][0]["objective"], 0.75);
     assert_eq!(moved["marker"], server.json("sweeps/1/trials")["marker"]);
     home.complete(3, &[0.9]);
-    ear.hear("trials", |event| event["rows"][0]["state"] == "completed");
+    // Where the sweep stands is told before its rows.
     let sweep = ear.hear("sweep", |event| event["trials"]["completed"] == 2);
     assert_eq!(sweep["best"]["trial"], 3);
+    let ended = ear.hear("trials", |event| event["rows"][0]["state"] == "completed");
+    assert_eq!(ended["rows"].as_array().unwrap().len(), 1);
 }
 
 #[test]

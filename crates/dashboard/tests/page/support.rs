@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use converge_core::facts::{Facts, ModelFacts, SplitFacts};
-use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
+use converge_core::ids::{AttemptId, TrialId, WorkerId};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::settings::{Preset, Settings};
 use converge_core::task::Task;
@@ -25,7 +25,6 @@ pub(crate) const TOKEN: &str = "0123456789abcdef";
 pub(crate) struct Home {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) store: Store,
-    pub(crate) sweep: SweepId,
     worker: WorkerId,
     now_ms: i64,
     attempts: i64,
@@ -49,9 +48,8 @@ impl Home {
             machine: BTreeMap::new(),
         };
         let session = store.open_session(&session, 1_001).unwrap();
-        let worker =
-            store.new_worker(session, "cpu", |id| format!("workers/{id}"), 1_002).unwrap();
-        Self { directory, store, sweep, worker, now_ms: 2_000, attempts: 0 }
+        let worker = store.new_worker(session, "cpu", |id| format!("workers/{id}"), 1_002).unwrap();
+        Self { directory, store, worker, now_ms: 2_000, attempts: 0 }
     }
 
     pub(crate) fn apply(&mut self, changes: &[Change]) {
@@ -242,10 +240,19 @@ impl Server {
     }
 
     /// Sends a request as it stands, and returns where its answer comes.
-    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request += &format!("Host: {}\r\n", self.address);
         }
@@ -256,7 +263,13 @@ impl Server {
         stream
     }
 
-    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut reader = BufReader::new(self.send(method, path, headers, body));
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();

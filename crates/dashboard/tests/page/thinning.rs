@@ -40,7 +40,8 @@ fn every_bucket_keeps_its_extremes_with_their_steps() {
     let attempt = home.lease(1);
     home.observe(attempt, METRIC, 0, &values);
     let server = Server::over(&home);
-    let answer = server.json(&format!("sweeps/1/curves?metric={METRIC}&trials=1&points={}", 2 * BUCKETS));
+    let answer =
+        server.json(&format!("sweeps/1/curves?metric={METRIC}&trials=1&points={}", 2 * BUCKETS));
     let thin = points(&answer["curves"][0]);
     assert_eq!(answer["curves"][0]["observations"], LENGTH);
     assert!(thin.len() as u64 <= 3 * BUCKETS + 2, "{} points", thin.len());
@@ -60,7 +61,8 @@ fn every_bucket_keeps_its_extremes_with_their_steps() {
         let smallest = finite().min_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
         let largest = finite().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
         let holds = |wanted: f64| {
-            thin.iter().any(|(step, _)| own.iter().any(|(own, value)| own == step && *value == wanted))
+            thin.iter()
+                .any(|(step, _)| own.iter().any(|(own, value)| own == step && *value == wanted))
         };
         assert!(holds(smallest.1), "bucket {bucket} lost its smallest value");
         assert!(holds(largest.1), "bucket {bucket} lost its largest value");
@@ -95,5 +97,8 @@ fn a_curve_that_fits_is_whole_to_the_last_digit() {
     let all = server.json("sweeps/1/trials/1/curves?points=500");
     assert_eq!(all["curves"][METRIC]["values"], answer["curves"][0]["values"]);
     let rest = server.json(&format!("sweeps/1/curves?metric={METRIC}&trials=1&after=498"));
-    assert_eq!(points(&rest["curves"][0]).iter().map(|point| point.0).collect::<Vec<_>>(), [499, 500]);
+    assert_eq!(
+        points(&rest["curves"][0]).iter().map(|point| point.0).collect::<Vec<_>>(),
+        [499, 500]
+    );
 }

@@ -130,7 +130,8 @@ impl Reader {
         metric: &str,
     ) -> Result<Vec<MetricValue>, QueryError> {
         self.query("a metric of all trials", |connection| {
-            let sql = "SELECT sweep_trials.number, trial_metrics.min, trial_metrics.max, trial_metrics.last
+            let sql =
+                "SELECT sweep_trials.number, trial_metrics.min, trial_metrics.max, trial_metrics.last
                 FROM metrics
                 JOIN sweep_trials ON sweep_trials.sweep = ?1
                 JOIN trial_metrics

@@ -11,6 +11,7 @@ mod histories;
 mod home;
 mod migrations;
 mod optuna;
+mod page;
 mod reading;
 mod records;
 mod sweeps;

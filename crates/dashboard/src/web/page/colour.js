@@ -19,10 +19,11 @@ export const ink = () => ({
 // Viridis, sampled; monotone in lightness, so that it also reads in grey.
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 
-export const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 /** The colour of a share from 0 (worst) to 1 (best). The end that the background would swallow is left out. */
-export function sequential(share, dark = isDark()) {
+export function sequential(share) {
+  const dark = scheme.matches;
   const clipped = Math.min(1, Math.max(0, share));
   const at = (dark ? 0.22 + 0.78 * clipped : 0.9 * clipped) * (VIRIDIS.length - 1);
   const [low, rest] = [Math.min(VIRIDIS.length - 2, Math.floor(at)), at - Math.min(VIRIDIS.length - 2, Math.floor(at))];
@@ -38,7 +39,7 @@ export function needsDarkText(rgb) {
 
 /** Calls back when light becomes dark, or the other way round. */
 export function onTheme(draw) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  scheme.addEventListener("change", draw);
 }
 
 /** Symbol and words of states: not by colour alone. */

@@ -40,7 +40,7 @@ export function ofMetric(metric, value) {
 export const tick = (metric, value) => isShare(metric) ? `${Number((value * 100).toPrecision(4))} %` : short(value);
 
 /** A whole number with thousands apart. */
-export const count = value => Math.round(value).toLocaleString("en").replaceAll(",", "\u2009");
+export const count = value => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u2009");
 
 /** A noun after its number. */
 export const many = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
@@ -66,15 +66,15 @@ export function bytes(value) {
   return `${unit ? value.toFixed(1) : value} ${units[unit]}`;
 }
 
-const DAY = new Intl.DateTimeFormat("en-CA", { dateStyle: "short" });
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const two = number => String(number).padStart(2, "0");
+const day = date => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 
 /** A moment, without the day where that is today. */
 export function when(ms) {
   if (ms === null || ms === undefined) return "–";
   const date = new Date(ms);
-  const today = DAY.format(date) === DAY.format(new Date());
-  return today ? TIME.format(date) : `${DAY.format(date)} ${TIME.format(date)}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  return day(date) === day(new Date()) ? time : `${day(date)} ${time}`;
 }
 
 /** A number from JSON, where "nan", "inf" and "-inf" are words. */

@@ -7,7 +7,6 @@ import { copyable, h, later, put, toggle, view } from "./dom.js";
 import { readFilter, withConditions } from "./filter.js";
 import { Bar, failed, notice } from "./main.js";
 import { count, duration, many, numeric, ofMetric, when } from "./number.js";
-import { ParameterPanel } from "./parameter_panel.js";
 import { configurationWords, progressBar, took } from "./sweeps_page.js";
 import { TrialSet } from "./trial_set.js";
 import { TrialTable, stateWord } from "./trial_table.js";
@@ -24,6 +23,8 @@ export async function show(main, id) {
   put(main, page.element);
   page.arrange();
   page.follow();
+  // Head, table and curves first: what is drawn for every trial comes in a frame after them.
+  requestAnimationFrame(() => setTimeout(() => page.addParameters().catch(failed)));
 }
 
 class SweepPage {
@@ -42,17 +43,28 @@ class SweepPage {
       chosen: number => this.choose(number), seen: rows => { this.seen = rows; this.askSparks(); },
     };
     this.curves = new CurvePanel(this.id, sweep.metrics, sweep.objective, calls);
-    this.parameters = new ParameterPanel(this.id, this.set, sweep.metrics, sweep.objective, calls);
+    this.calls = calls;
+    this.parameters = null;
+    this.place = h("section", { class: "panel", "aria-label": "Parameters" }, h("div", { class: "panel-head" }), h("div", { class: "stage" }));
     this.table = new TrialTable(this.set, sweep.objective, view.get("sort", "objective"), calls);
     this.filter = h("input", { type: "search", value: view.get("filter", ""), placeholder: "filter: state=completed learning_rate<1e-4 optimizer=adamw|sgd", "aria-label": "Filter of trials", spellcheck: "false", oninput: later(() => this.arrange(), 120) });
     this.told = h("span", { class: "muted", role: "status" });
     const grouped = toggle("group replicates", this.grouped, "One row a configuration: the mean over its replicates", on => { this.grouped = on; view.set("grouped", on ? "1" : "", ""); this.arrange(); });
     this.askSparks = later(() => this.sparks(), 60);
     this.element = h("div", { class: "sweep" }, this.head,
-      h("div", { class: "plots" }, this.curves.element, this.parameters.element),
+      h("div", { class: "plots" }, this.curves.element, this.place),
       h("section", { class: "panel", "aria-label": "Trials" }, h("div", { class: "panel-head" }, h("h2", {}, "Trials"), this.filter, this.told, this.set.replicated ? grouped : null), this.table.element),
       this.about());
     this.drawHead();
+  }
+
+  async addParameters() {
+    const { ParameterPanel } = await import("./parameter_panel.js");
+    const { sweep } = this;
+    this.parameters = new ParameterPanel(this.id, this.set, sweep.metrics, sweep.objective, this.calls);
+    this.place.replaceWith(this.parameters.element);
+    this.parameters.show(this.drawn);
+    performance.mark("drawn");
   }
 
   link = number => `/sweeps/${this.id}/trials/${number}`;
@@ -119,14 +131,14 @@ class SweepPage {
     // Ten thousand lines need not be there before the table is, nor be drawn three times a second.
     this.drawn = rows;
     if (!live) clearTimeout(this.waiting);
-    if (!live || !this.waiting) this.waiting = setTimeout(() => { this.waiting = null; this.parameters.show(this.drawn); }, live ? 1500 : 0);
+    if (!live || !this.waiting) this.waiting = setTimeout(() => { this.waiting = null; this.parameters?.show(this.drawn); }, live ? 1500 : 0);
   }
 
   pointed(number) {
     if (this.under === number) return;
     this.under = number;
     this.curves.plot.highlight(number);
-    this.parameters.highlight(number);
+    this.parameters?.highlight(number);
     for (const row of this.table.body.querySelectorAll("tr.pointed")) row.classList.remove("pointed");
     if (number !== null) this.table.body.querySelector(`tr[data-number="${number}"]`)?.classList.add("pointed");
   }
@@ -154,7 +166,7 @@ class SweepPage {
       if (!sweep) return;
       Object.assign(this.sweep, sweep);
       this.set.load(columns);
-      this.parameters.menu();
+      this.parameters?.menu();
       this.metricsAgain(sweep.metrics);
       this.arrange();
     }, 50);
@@ -188,7 +200,7 @@ class SweepPage {
   metricsAgain(metrics) {
     this.sweep.metrics = metrics;
     this.curves.setMetrics(metrics);
-    this.parameters.setMetrics(metrics);
+    this.parameters?.setMetrics(metrics);
   }
 
   about() {

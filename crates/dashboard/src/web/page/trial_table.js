@@ -9,7 +9,7 @@ import { duration, isShare, ofMetric, parameter, short } from "./number.js";
 export const ENDED_EARLY = new Set(["diverged", "failed", "cancelled"]);
 
 const ROW = 27;
-const SPARE = 8;
+const SPARE = 5;
 
 export class TrialTable {
   /** `calls`: `sorted(key)`, `chosen(number)`, `pointed(number or null)`, `seen(rows)`, and `link(number)`. */
