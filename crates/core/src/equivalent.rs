@@ -52,6 +52,7 @@ const EQUIVALENTS: &[(&str, &str)] = &[
     ("train.layerwise_decay", "parameter groups by hand"),
     ("train.sampling", "`WeightedRandomSampler` by hand"),
     ("data.task", "model: `problem_type`"),
+    ("data.label_separator", "by hand"),
 ];
 
 /// Returns the equivalent of a setting, by its full name.
