@@ -29,9 +29,7 @@ fn made(name: &str, content: &str, more: &[&str]) -> (String, String, serde_json
 
 #[test]
 fn films_in_two_classes() {
-    let film = |number: usize| {
-        format!("{}\t{}\n", words(number), if number % 2 == 0 { "good" } else { "bad" })
-    };
+    let film = |number: usize| format!("{}\t{}\n", words(number), ["good", "bad"][number % 2]);
     let (said, written, plan) = made("films.tsv", &format!("text\tlabel\n{}", rows(60, film)), &[]);
     for part in [
         "film",

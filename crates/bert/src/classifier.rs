@@ -190,7 +190,8 @@ mod tests {
     /// The batch of the goldens.
     fn input(golden: &serde_json::Value, device: &Device) -> BertInput {
         let matrix = |name: &str| -> Tensor<2, Int> {
-            let rows: Vec<Vec<i64>> = serde_json::from_value(golden[name].clone()).expect("the golden has it");
+            let rows: Vec<Vec<i64>> =
+                serde_json::from_value(golden[name].clone()).expect("the golden has it");
             let data = TensorData::new(rows.concat(), [rows.len(), rows[0].len()]);
             Tensor::from_data(data, device)
         };

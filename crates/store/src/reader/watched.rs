@@ -147,7 +147,7 @@ impl TrialCounts {
 impl Reader {
     /// Returns a part of a sweep's list of trials, and how long the whole list is.
     ///
-    /// Costs what the part costs, and a step in an index for each trial before it.
+    /// Costs what the part costs, and a step in an index for each trial between it and the nearer end of its kind.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -174,9 +174,7 @@ impl Reader {
                     continue;
                 }
                 let taken = left.min(part.count - skip);
-                ids.extend(rows(connection, &part.sql, (sweep.0, taken, skip), |row| {
-                    row.get::<_, i64>(0)
-                })?);
+                ids.extend(part.ids(connection, sweep, skip, taken)?);
                 (skip, left) = (0, left - taken);
                 if left == 0 {
                     break;
@@ -282,57 +280,96 @@ impl Reader {
     }
 }
 
-/// A stretch of a list: so many trials, and the query for some of them (`?2` at most, after `?3`).
+/// A stretch of a list: so many trials, and where they are.
 struct Part {
     count: u64,
-    sql: String,
+    of: Stretch,
 }
 
-fn parts(counts: &TrialCounts, window: &TrialWindow) -> Vec<Part> {
-    let of_standing = |standing: Standing| Part {
-        count: counts.of(standing),
-        sql: format!(
-            "SELECT id FROM sweep_trials INDEXED BY trials_by_state
-            WHERE sweep = ?1 AND state = '{}' ORDER BY id LIMIT ?2 OFFSET ?3",
-            standing.word()
-        ),
-    };
-    let ranked = [Standing::Completed, Standing::Diverged];
-    match (window.order, window.only) {
-        (TrialOrder::Number, None) => vec![Part {
-            count: counts.total(),
-            sql: "SELECT id FROM sweep_trials WHERE sweep = ?1 ORDER BY number LIMIT ?2 OFFSET ?3".into(),
-        }],
-        (TrialOrder::Standing, None) => Standing::ALL.map(of_standing).into(),
-        (TrialOrder::Rank, None) => {
-            let rest = Standing::ALL.into_iter().filter(|standing| !ranked.contains(standing));
-            let first = Part {
-                count: ranked.iter().map(|one| counts.of(*one)).sum(),
-                sql: in_rank(&ranked),
-            };
-            std::iter::once(first).chain(rest.map(of_standing)).collect()
+enum Stretch {
+    ByNumber,
+    OfStanding(Standing),
+    /// Trials of ranked configurations: best first, replicates side by side, those without a cost last.
+    InRank(&'static [Standing]),
+}
+
+const RANKED: &[Standing] = &[Standing::Completed, Standing::Diverged];
+
+impl Part {
+    /// Reads the ids of some trials of this part, from its nearer end.
+    fn ids(
+        &self,
+        connection: &Connection,
+        sweep: SweepId,
+        skip: u64,
+        taken: u64,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let behind = self.count - skip - taken;
+        let backwards = behind < skip;
+        let sql = self.of.sql(backwards);
+        let skip = if backwards { behind } else { skip };
+        let mut ids = rows(connection, &sql, (sweep.0, taken, skip), |row| row.get(0))?;
+        if backwards {
+            ids.reverse();
         }
-        (TrialOrder::Rank, Some(only)) if ranked.contains(&only) => {
-            vec![Part { count: counts.of(only), sql: in_rank(&[only]) }]
-        }
-        (_, Some(only)) => vec![of_standing(only)],
+        Ok(ids)
     }
 }
 
-/// Trials of ranked configurations: best first, replicates side by side, those without a cost last.
-fn in_rank(standings: &[Standing]) -> String {
-    let words: Vec<_> = standings.iter().map(|standing| format!("'{}'", standing.word())).collect();
-    format!(
-        "SELECT ranked.id
-        FROM configurations
-        CROSS JOIN sweep_trials AS named ON named.id = configurations.trial
-        CROSS JOIN sweep_trials AS ranked ON ranked.sweep = ?1 AND ranked.fingerprint = named.fingerprint
-            AND +ranked.state IN ({})
-        WHERE configurations.sweep = ?1
-        ORDER BY configurations.cost NULLS LAST, configurations.first_trial
-        LIMIT ?2 OFFSET ?3",
-        words.join(", ")
-    )
+impl Stretch {
+    /// Returns the query for `?2` ids at most, after `?3`. All of them follow an index in either direction.
+    fn sql(&self, backwards: bool) -> String {
+        let (way, nulls) = if backwards { ("DESC", "FIRST") } else { ("ASC", "LAST") };
+        match self {
+            Self::ByNumber => format!(
+                "SELECT id FROM sweep_trials WHERE sweep = ?1 ORDER BY number {way} LIMIT ?2 OFFSET ?3"
+            ),
+            Self::OfStanding(standing) => format!(
+                "SELECT id FROM sweep_trials INDEXED BY trials_by_state
+                WHERE sweep = ?1 AND state = '{}' ORDER BY id {way} LIMIT ?2 OFFSET ?3",
+                standing.word()
+            ),
+            Self::InRank(standings) => {
+                let words = standings.iter().map(|standing| format!("'{}'", standing.word()));
+                format!(
+                    "SELECT ranked.id
+                    FROM configurations
+                    CROSS JOIN sweep_trials AS named ON named.id = configurations.trial
+                    CROSS JOIN sweep_trials AS ranked ON ranked.sweep = named.sweep
+                        AND ranked.fingerprint = named.fingerprint AND +ranked.state IN ({})
+                    WHERE configurations.sweep = ?1
+                    ORDER BY configurations.cost {way} NULLS {nulls}, configurations.first_trial {way},
+                        configurations.trial {way}, ranked.replicate {way}
+                    LIMIT ?2 OFFSET ?3",
+                    words.collect::<Vec<_>>().join(", ")
+                )
+            }
+        }
+    }
+}
+
+fn parts(counts: &TrialCounts, window: &TrialWindow) -> Vec<Part> {
+    let of_standing =
+        |standing: Standing| Part { count: counts.of(standing), of: Stretch::OfStanding(standing) };
+    match (window.order, window.only) {
+        (TrialOrder::Number, None) => {
+            vec![Part { count: counts.total(), of: Stretch::ByNumber }]
+        }
+        (TrialOrder::Standing, None) => Standing::ALL.map(of_standing).into(),
+        (TrialOrder::Rank, None) => {
+            let count = RANKED.iter().map(|standing| counts.of(*standing)).sum();
+            let rest = Standing::ALL.into_iter().filter(|standing| !RANKED.contains(standing));
+            let first = Part { count, of: Stretch::InRank(RANKED) };
+            std::iter::once(first).chain(rest.map(of_standing)).collect()
+        }
+        (TrialOrder::Rank, Some(Standing::Completed)) => {
+            vec![Part { count: counts.completed, of: Stretch::InRank(&RANKED[..1]) }]
+        }
+        (TrialOrder::Rank, Some(Standing::Diverged)) => {
+            vec![Part { count: counts.diverged, of: Stretch::InRank(&RANKED[1..]) }]
+        }
+        (_, Some(only)) => vec![of_standing(only)],
+    }
 }
 
 fn watched(connection: &Connection, id: i64) -> rusqlite::Result<WatchedTrial> {

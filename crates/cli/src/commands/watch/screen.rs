@@ -1,11 +1,13 @@
 //! The terminal: taken whole, and given back as it was, however the watcher leaves.
 
 use std::io::{Stdout, stdout};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use converge_dashboard::view::watch_state::Key;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::terminal::Terminal;
 use ratatui_crossterm::CrosstermBackend;
@@ -13,7 +15,7 @@ use ratatui_crossterm::crossterm::cursor::{Hide, Show};
 use ratatui_crossterm::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui_crossterm::crossterm::execute;
 use ratatui_crossterm::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::{flag, low_level};
@@ -21,9 +23,14 @@ use signal_hook::{flag, low_level};
 /// Signals are looked for so often.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// Who has to leave leaves within this time.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The whole terminal, until it is dropped.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Columns and rows of the last frame.
+    drawn: (u16, u16),
     leave: Arc<AtomicBool>,
     suspend: Arc<AtomicBool>,
     continued: Arc<AtomicBool>,
@@ -62,7 +69,9 @@ impl Screen {
         take()?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
         let terminal = terminal.inspect_err(|_| give_back())?;
-        Ok(Self { terminal, leave, suspend, continued })
+        let gone = Arc::clone(&leave);
+        std::thread::spawn(move || end_with_terminal(&gone));
+        Ok(Self { terminal, drawn: (0, 0), leave, suspend, continued })
     }
 
     /// Returns columns and rows.
@@ -72,12 +81,20 @@ impl Screen {
 
     /// Draws a frame: only what differs from the one before is written.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Buffer)) -> std::io::Result<()> {
+        if self.size() != self.drawn {
+            self.clear()?;
+        }
         self.terminal.draw(|frame| draw(frame.buffer_mut())).map(|_| ())
     }
 
     /// Forgets what the terminal shows.
+    ///
+    /// ratatui would ask the terminal for its cursor, and give up where the answer is slow.
     pub(super) fn clear(&mut self) -> std::io::Result<()> {
-        self.terminal.clear()
+        execute!(stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        self.drawn = self.size();
+        Ok(())
     }
 
     /// Waits for something from outside, at most so long.
@@ -127,6 +144,24 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Ends this process where it has to leave and does not: crossterm reads a closed terminal for ever.
+///
+/// A terminal that is closed sends a signal only to those whom it controls.
+fn end_with_terminal(leave: &AtomicBool) {
+    let output = stdout();
+    let is_closed = || {
+        let mut looked = [PollFd::new(output.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut looked, PollTimeout::from(500u16));
+        let closed = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+        looked[0].revents().is_some_and(|found| found.intersects(closed))
+    };
+    while !is_closed() && !leave.load(Ordering::Relaxed) {}
+    leave.store(true, Ordering::Relaxed);
+    std::thread::sleep(GRACE);
+    give_back();
+    low_level::exit(0);
 }
 
 fn take() -> std::io::Result<()> {
