@@ -46,6 +46,6 @@ mod tasks;
 mod upgrades;
 /// What a home can do without, what is wrong with it, and a database from its logs.
 mod upkeep;
+mod watching;
 /// What a sweep was run for: its best model, saved, asked, judged, and trained once more on all data.
 mod winner;
-mod watching;

@@ -83,7 +83,10 @@ fn a_sweep_over_a_base_runs_what_is_enqueued_first_and_what_is_left_out_never() 
     std::fs::remove_dir_all(sandbox.path().join("bases")).unwrap();
     std::fs::remove_file(sandbox.path().join("s.toml")).unwrap();
     sandbox.converge(&["resume"]).expect_code(0);
-    assert_eq!(sandbox.number("select count(*) from sweep_trials where state = 'completed'"), Some(5));
+    assert_eq!(
+        sandbox.number("select count(*) from sweep_trials where state = 'completed'"),
+        Some(5)
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use converge_bert::{BertClassifier, BertConfig, ClassifierOptions, WeightFiles, WeightFormat, weights};
+use converge_bert::{
+    BertClassifier, BertConfig, ClassifierOptions, WeightFiles, WeightFormat, weights,
+};
 use converge_core::problem::Problem;
 use converge_core::settings::Pooling;
 use converge_core::task::Task;

@@ -142,11 +142,7 @@ fn case(key: &Key) -> Value {
         Kind::Integer(min) | Kind::ChoiceOrInteger(_, min) => {
             Some(json!({ "type": "integer", "minimum": min }))
         }
-        Kind::Choice(_)
-        | Kind::Boolean
-        | Kind::Text
-        | Kind::Path
-        | Kind::ChoiceOrList(_) => None,
+        Kind::Choice(_) | Kind::Boolean | Kind::Text | Kind::Path | Kind::ChoiceOrList(_) => None,
     };
     let mut properties = json!({
         "value": value,

@@ -239,8 +239,7 @@ fn listed_label(
                 labels.insert(label);
             }
             _ => {
-                let message =
-                    format!("`{column}` holds a list with something that is no name");
+                let message = format!("`{column}` holds a list with something that is no name");
                 report.row(Problem::new(report.at(line), message));
                 return None;
             }

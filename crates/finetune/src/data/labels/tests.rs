@@ -16,8 +16,12 @@ fn numbers_are_ordered_by_value_and_names_by_name() {
 fn file(labels: &[&str]) -> FileTokens {
     let lines: Vec<String> =
         labels.iter().map(|label| format!("{{\"text\": \"a\", \"label\": {label}}}\n")).collect();
-    let columns =
-        Columns { text: "text".into(), text_pair: None, label: Some("label".into()), empty_labels: true };
+    let columns = Columns {
+        text: "text".into(),
+        text_pair: None,
+        label: Some("label".into()),
+        empty_labels: true,
+    };
     let rows = read("a.jsonl".as_ref(), lines.concat().as_bytes(), &columns).unwrap();
     let (json, vocabulary) = vocabulary::of(&rows);
     TextEncoder::from_json(&json, vocabulary).unwrap().encode(&rows, 64).unwrap()
