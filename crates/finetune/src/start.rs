@@ -74,7 +74,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         &job.attempt_directory,
         &model,
         &dataset.labels,
-        Usage { max_length: dataset.max_length, pooling: train.pooling, task: Task::Classes },
+        Usage { max_length: dataset.max_length, pooling: train.pooling, task: dataset.task },
         tokenizer_json,
     );
     let mut progress = Progress {

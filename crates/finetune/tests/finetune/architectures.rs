@@ -46,7 +46,11 @@ fn every_architecture_is_trained_measured_and_kept() {
             let text = std::fs::read_to_string(best.directory.join("config.json")).unwrap();
             let config: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(config["model_type"], architecture.model_type());
-            assert_eq!(config["architectures"][0], architecture.classifier_class());
+            let class = match pooling {
+                Pooling::Cls => architecture.classifier_class(),
+                Pooling::Mean => architecture.encoder_class(),
+            };
+            assert_eq!(config["architectures"][0], class);
             let mut again = settings.clone();
             again.model.path = Some(best.directory.to_string_lossy().into_owned());
             again.model.layers = None;

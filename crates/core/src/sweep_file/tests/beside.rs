@@ -167,6 +167,8 @@ fn sweeps_without_either_are_what_they_were() {
     let stored = serde_json::to_value(&plain).unwrap();
     assert!(stored.get("enqueue").is_none() && stored.get("constraints").is_none());
     let with = sweep("[[enqueue]]\nlearning_rate = 1e-4\nbatch_size = 16\noptimizer = \"adamw\"\n[[constraints]]\nunless = \"batch_size > 16\"\n").unwrap();
+    // Decided before it is stored.
+    let with = Sweep { objective_follows_task: false, ..with };
     let stored = serde_json::to_string(&with).unwrap();
     assert_eq!(serde_json::from_str::<Sweep>(&stored).unwrap(), with);
     assert_ne!(crate::fingerprint::identity(&with), identity);
