@@ -1,4 +1,4 @@
-"""Drives a headless Chromium over its DevTools protocol: what scripts/interop/page.py and scripts/bench/page.py need of it."""
+"""Drives a headless Chromium over its DevTools protocol: what scripts/interop/page_browser.py and scripts/bench/page.py need of it."""
 
 import base64
 import json

@@ -1,16 +1,18 @@
 """The page of `converge serve` in a real browser: a scripted sweep runs, and every page is opened, used and looked at.
 
-    scripts/interop/page.py CONVERGE [--screenshots FOLDER]
+    scripts/interop/page_browser.py [CONVERGE] [--screenshots FOLDER]
 
-Needs Debian's `chromium` and scripts/interop/page.requirements.txt. Takes about a minute. Fails where a page complains on
+Needs Debian's `chromium` and scripts/interop/page.txt. Takes about a minute. Fails where a page complains on
 its console, lacks what it should show, does not follow the running sweep, or does something without the token.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import time
 import urllib.error
 import urllib.request
 
-from chromium import Browser
+from chromium import PROGRAMS, Browser
 
 SWEEP = """
 [sweep]
@@ -242,9 +244,15 @@ def connection(browser, converge, home, served):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("converge", type=lambda path: str(pathlib.Path(path).resolve()))
+    resolved = lambda path: str(pathlib.Path(path).resolve())
+    parser.add_argument("converge", nargs="?", type=resolved, default=os.environ.get("CONVERGE"))
     parser.add_argument("--screenshots", metavar="FOLDER")
     arguments = parser.parse_args()
+    if arguments.converge is None:
+        parser.error("no converge: name it, or set CONVERGE")
+    if not any(map(shutil.which, PROGRAMS)):
+        print("no chromium (Debian: apt-get install chromium)")
+        return 77
     begun = time.monotonic()
     look = Look(arguments.screenshots)
     with contextlib.ExitStack() as stack:
