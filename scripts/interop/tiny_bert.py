@@ -1,4 +1,4 @@
-"""A tiny BERT classifier with a WordPiece tokenizer, as transformers saves it, and sentences to train it on.
+"""A tiny classifier (BERT, DistilBERT or RoBERTa) with a WordPiece tokenizer, as transformers saves it, and sentences to train it on.
 
 Run by itself it does nothing: the scripts beside it import it.
 """
@@ -12,7 +12,7 @@ import sys
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, RobertaConfig
 
 WORDS = {
     "sea": "tide harbour sail boat wave anchor",
@@ -46,7 +46,7 @@ def write_data(path, examples, seed=1):
     pathlib.Path(path).write_text("\n".join(lines) + "\n")
 
 
-def write_model(folder, labels=3, seed=3):
+def write_model(folder, labels=3, seed=3, architecture="bert"):
     """A model with a head of its own, so that both sides begin with the same weights."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *letters, *(f"##{letter}" for letter in letters)]
@@ -61,19 +61,16 @@ def write_model(folder, labels=3, seed=3):
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=40,
-        initializer_range=0.15,
-        num_labels=labels,
-        pad_token_id=0,
-    )
+    common = {"vocab_size": len(vocabulary), "max_position_embeddings": 40, "initializer_range": 0.15}
+    common |= {"num_labels": labels, "pad_token_id": 0}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    configs = {
+        "bert": lambda: BertConfig(**common, **sizes),
+        "distilbert": lambda: DistilBertConfig(**common, dim=32, n_layers=2, n_heads=4, hidden_dim=64),
+        "roberta": lambda: RobertaConfig(**common, **sizes),
+    }
     folder = pathlib.Path(folder)
-    BertForSequenceClassification(config).save_pretrained(folder)
+    AutoModelForSequenceClassification.from_config(configs[architecture]()).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
     settings |= {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": 40}

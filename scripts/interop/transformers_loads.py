@@ -2,7 +2,7 @@
 """transformers opens what `converge save` writes and gives the same logits, within 1e-5.
 
 Pooling by the first token, through the Auto classes; pooling by the mean, by the lines of the folder's own README;
-single texts and pairs; a refit. Texts that are cut, and an empty one, are among those compared.
+single texts and pairs; several labels, a number; DistilBERT and RoBERTa; a refit. Texts that are cut, and an empty one, are among those compared.
 """
 
 import json
@@ -28,7 +28,7 @@ evaluations_per_epoch = 1
 max_length = 16
 {train}
 [model]
-path = "model"
+path = "{model}"
 [data]
 train = "{data}"
 {columns}
@@ -41,7 +41,9 @@ def texts():
 
 
 def worst(expected, answers, labels):
-    found = torch.tensor([[answer["logits"][label] for label in labels] for answer in answers])
+    # A number is its own logit.
+    of_answer = lambda answer: [answer["value"]] if "value" in answer else [answer["logits"][label] for label in labels]
+    found = torch.tensor([of_answer(answer) for answer in answers])
     return (expected - found).abs().max().item()
 
 
@@ -81,8 +83,9 @@ def by_readme(folder):
     return torch.cat(rows), [labels[str(number)] for number in range(len(labels))]
 
 
-def sweep(name, train="", data="data.tsv", columns=""):
-    pathlib.Path(f"{name}.toml").write_text(SWEEP.format(name=name, train=train, data=data, columns=columns))
+def sweep(name, train="", data="data.tsv", columns="", model="model"):
+    text = SWEEP.format(name=name, train=train, data=data, columns=columns, model=model)
+    pathlib.Path(f"{name}.toml").write_text(text)
     converge("run", f"{name}.toml")
     converge("save", "best", name, "--sweep", name)
 
@@ -120,6 +123,28 @@ def main():
     pathlib.Path("new_pairs.jsonl").write_text("".join(lines))
     expected, labels = by_class("pairs", others)
     checks["pairs"] = worst(expected, predicted("pairs", "new_pairs.jsonl"), labels)
+
+    # What a class stands for here is one of two labels, or a number.
+    meanings = {
+        "several": ("multi_label", {"sea": "wet", "bread": "warm|wet", "road": ""}, 'label_separator = "|"'),
+        "number": ("regression", {"sea": "-0.5", "bread": "1.25", "road": "3.5"}, ""),
+    }
+    for name, (task, of_class, columns) in meanings.items():
+        split = (row.split("\t") for row in rows[1:])
+        lines = ["text\tlabel", *(f"{text}\t{of_class[label]}" for text, label in split)]
+        pathlib.Path(f"{name}.tsv").write_text("\n".join(lines) + "\n")
+        sweep(name, data=f"{name}.tsv", columns=columns)
+        config = json.loads((pathlib.Path(name) / "config.json").read_text())
+        problem_types = {"multi_label": "multi_label_classification", "regression": "regression"}
+        assert config["problem_type"] == problem_types[task], config["problem_type"]
+        expected, labels = by_class(name)
+        checks[task] = worst(expected, predicted(name, "new.jsonl"), labels)
+
+    for architecture in ["distilbert", "roberta"]:
+        write_model(f"{architecture}_model", architecture=architecture)
+        sweep(architecture, model=f"{architecture}_model")
+        expected, labels = by_class(architecture)
+        checks[architecture] = worst(expected, predicted(architecture, "new.jsonl"), labels)
 
     for name, difference in checks.items():
         print(f"{name}: logits differ by {difference:.1e} at most")

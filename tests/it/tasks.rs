@@ -50,6 +50,18 @@ fn run(sandbox: &Sandbox) -> (f64, String, String) {
     (best["configurations"][0]["mean"].as_f64().unwrap(), run.stdout, run.stderr)
 }
 
+/// Saves the best model, and checks that the folder answers for its task: returns its predictions of the sweep's file.
+fn used(sandbox: &Sandbox, file: &str, metric: &str, problem_type: &str) -> Vec<Value> {
+    sandbox.converge(&["save", "best", "model"]).expect_code(0);
+    let config = std::fs::read(sandbox.path().join("model/config.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["problem_type"], problem_type);
+    let scores = sandbox.converge(&["evaluate", "model", file, "--json"]).expect_code(0).json();
+    assert!(scores["metrics"][metric].as_f64().unwrap() > 0.8, "{scores}");
+    let lines = sandbox.converge(&["predict", "model", file, "--format", "jsonl"]).expect_code(0);
+    lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// Returns the facts that were stored.
 fn facts(sandbox: &Sandbox) -> Value {
     let plan = sandbox.converge(&["plan", "s.toml", "--json"]).expect_code(0).json();
@@ -77,6 +89,16 @@ fn lists_of_labels_are_several_at_once() {
     let facts = facts(&sandbox);
     assert_eq!(facts["task"], "multi_label");
     assert_eq!(facts["labels"], serde_json::json!(["cold", "mist", "wind"]));
+    let answers = used(&sandbox, "data.jsonl", "macro_f1", "multi_label_classification");
+    assert_eq!(answers.len(), 300);
+    for answer in answers {
+        let labels: Vec<&str> =
+            answer["labels"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for (label, probability) in answer["probabilities"].as_object().unwrap() {
+            let has = probability.as_f64().unwrap() > 0.5;
+            assert_eq!(labels.contains(&label.as_str()), has, "{answer}");
+        }
+    }
     let curve = sandbox.converge(&["curve", "1", "validation/f1/mist"]).expect_code(0);
     assert!(!curve.stdout.is_empty());
     // The same file again is the same sweep, though it names no objective.
@@ -126,6 +148,12 @@ fn numbers_with_fractions_are_a_regression() {
     assert!((0.8..2.0).contains(&always), "{line}");
     let best = sandbox.converge(&["best", "--metric", "validation/rmse", "--json"]).json();
     assert!(best["configurations"][0]["mean"].as_f64().unwrap() < 0.7 * always, "{best}");
+    let answers = used(&sandbox, "data.tsv", "pearson", "regression");
+    assert_eq!(answers.len(), 300);
+    for answer in answers {
+        // The labels go from -1.75 to 2.5.
+        assert!((-4.0..5.0).contains(&answer["value"].as_f64().unwrap()), "{answer}");
+    }
 }
 
 #[test]
