@@ -82,7 +82,7 @@ def main():
         api = root + "/api/v1/sweeps"
         results = {
             "machine": machine(),
-            "trials": home.query("select count(*) from trials where sweep = ?", ids["long"])[0][0],
+            "trials": home.query("select count(*) from sweep_trials where sweep = ?", ids["long"])[0][0],
             "points": arguments.points,
             "sweep_page_first": first,
             "sweep_page": {key: statistics.median(one[key] for one in rounds) for key in rounds[0]},
