@@ -3,7 +3,7 @@
 //! In reading order: `document` (TOML with places), `layers` (a file over its base), `table` (known keys, typed reads),
 //! `overrides` (`KEY=VALUE` from the command line), `parameters` (`[parameters]`), `enqueue` and `constraints` (what runs
 //! first, what does not run), `sections` (all other tables). [`section_key`] lists the keys of those, [`schema`] and
-//! [`reference`] write down what can be written.
+//! [`mod@reference`] write down what can be written.
 
 mod constraints;
 mod document;
