@@ -44,6 +44,12 @@ pub(crate) fn run(arguments: &WatchArguments, home: &Home) -> Result<ExitCode, R
     }
     let mut screen = Screen::enter()?;
     let watched = watch(&mut screen, &mut feed, home);
+    // Whoever closes the terminal leaves, even where a frame was being drawn: that there is nowhere to draw is no failure.
+    // ratatui would complain, when dropped, to a standard error that is closed as well, and panic.
+    if screen::is_closed(0) {
+        std::mem::forget(screen);
+        return Ok(ExitCode::Done);
+    }
     drop(screen);
     watched.map(|()| ExitCode::Done)
 }

@@ -150,18 +150,20 @@ impl Drop for Screen {
 ///
 /// A terminal that is closed sends a signal only to those whom it controls.
 fn end_with_terminal(leave: &AtomicBool) {
-    let output = stdout();
-    let is_closed = || {
-        let mut looked = [PollFd::new(output.as_fd(), PollFlags::empty())];
-        let _ = poll(&mut looked, PollTimeout::from(500u16));
-        let closed = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
-        looked[0].revents().is_some_and(|found| found.intersects(closed))
-    };
-    while !is_closed() && !leave.load(Ordering::Relaxed) {}
+    while !is_closed(500) && !leave.load(Ordering::Relaxed) {}
     leave.store(true, Ordering::Relaxed);
     std::thread::sleep(GRACE);
     give_back();
     low_level::exit(0);
+}
+
+/// Returns whether the terminal is closed, waiting for that at most so many milliseconds.
+pub(super) fn is_closed(most: u16) -> bool {
+    let output = stdout();
+    let mut looked = [PollFd::new(output.as_fd(), PollFlags::empty())];
+    let _ = poll(&mut looked, PollTimeout::from(most));
+    let closed = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    looked[0].revents().is_some_and(|found| found.intersects(closed))
 }
 
 fn take() -> std::io::Result<()> {
