@@ -301,7 +301,7 @@ impl Worker {
         doing.step = step;
         let attempt = doing.assignment.attempt;
         let metrics = metrics(doing.configuration, script, step);
-        self.say(&Up::Step { attempt, step, metrics }, around.now);
+        self.say(&Up::Step { attempt, step, metrics, items: None }, around.now);
     }
 
     fn checkpoint(&mut self, around: &mut Around<'_>) {
@@ -353,7 +353,7 @@ impl Worker {
         let attempt = AttemptId(ended.0 - around.dice.between(0, 1));
         for step in last + 1..=last + 1 + around.dice.roll(2) {
             let metrics = vec![("train/loss".into(), -1.0)];
-            self.say(&Up::Step { attempt, step, metrics }, around.now);
+            self.say(&Up::Step { attempt, step, metrics, items: None }, around.now);
             let directory = format!("{directory}/checkpoint-{step}");
             around.checkpoints.insert(directory.clone(), (0, step));
             self.say(&Up::Checkpoint { attempt, step, directory }, around.now);

@@ -14,6 +14,7 @@ pub mod fingerprint;
 pub mod fit;
 pub mod ids;
 pub mod inspection;
+pub mod items;
 pub mod key;
 pub mod machine;
 pub mod materialise;

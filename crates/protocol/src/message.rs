@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use converge_core::facts::Facts;
 use converge_core::ids::{AttemptId, TrialId};
 use converge_core::inspection::Inspection;
+use converge_core::items::ItemResults;
 use converge_core::objective::Objective;
 use converge_core::problem::Problem;
 use converge_core::script::Script;
@@ -62,6 +63,9 @@ pub enum Up {
         /// Metrics by name.
         #[serde(with = "crate::number::pairs")]
         metrics: Vec<(String, f64)>,
+        /// What the model said of each validation example, where the step was evaluated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        items: Option<ItemResults>,
     },
     /// A checkpoint is complete and on disk. Metrics of its steps stand before it.
     Checkpoint {

@@ -161,7 +161,8 @@ fn up() -> impl Strategy<Value = Up> {
         (attempt.clone(), any::<u64>(), metrics).prop_map(|(attempt, step, metrics)| Up::Step {
             attempt,
             step,
-            metrics
+            metrics,
+            items: None
         }),
         (attempt.clone(), any::<u64>(), any::<String>())
             .prop_map(|(attempt, step, directory)| Up::Checkpoint { attempt, step, directory }),
@@ -250,7 +251,7 @@ proptest! {
 
     #[test]
     fn a_number_keeps_its_bits(value in number()) {
-        let step = Up::Step { attempt: AttemptId(1), step: 1, metrics: vec![("x".into(), value)] };
+        let step = Up::Step { attempt: AttemptId(1), step: 1, metrics: vec![("x".into(), value)], items: None };
         let mut log = Vec::new();
         encode(1, &step, &mut log);
         let read = Reader::default().feed::<Up>(&log);
@@ -268,7 +269,8 @@ fn numbers_that_are_not_finite_travel_as_words() {
         ("d".into(), 0.1),
     ];
     let json =
-        serde_json::to_string(&Up::Step { attempt: AttemptId(3), step: 2, metrics }).unwrap();
+        serde_json::to_string(&Up::Step { attempt: AttemptId(3), step: 2, metrics, items: None })
+            .unwrap();
     assert_eq!(
         json,
         r#"{"type":"step","attempt":3,"step":2,"metrics":[["a","nan"],["b","inf"],["c","-inf"],["d",0.1]]}"#

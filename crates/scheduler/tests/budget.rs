@@ -104,6 +104,7 @@ impl Stage {
             attempt: AttemptId(attempt),
             step,
             metrics: vec![("train/loss".into(), 1.0)],
+            items: None,
         };
         self.say(steps.into_iter().map(observed).collect())
     }

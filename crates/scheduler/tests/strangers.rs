@@ -75,7 +75,7 @@ fn say(reactor: &mut Reactor, seq: u64, message: Up) -> (Vec<Change>, Vec<Action
 
 fn step(step: u64, metrics: &[(&str, f64)]) -> Up {
     let metrics = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    Up::Step { attempt: ATTEMPT, step, metrics }
+    Up::Step { attempt: ATTEMPT, step, metrics, items: None }
 }
 
 fn checkpoint(step: u64, directory: &str) -> Up {

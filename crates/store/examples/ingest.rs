@@ -58,6 +58,7 @@ fn measure(directory: &Path, metrics: u64, steps: u64) -> Result<String, Failure
                             (name.clone(), (step as f64 / f64::from(metric)).ln())
                         })
                         .collect(),
+                    items: None,
                 });
             }
         }

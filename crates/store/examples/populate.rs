@@ -113,7 +113,13 @@ fn life(
             metrics.push((objective.to_owned(), right / 512.0));
             metrics.push(("validation/loss".to_owned(), loss + 0.05));
         }
-        changes.push(Change::Observed { attempt, step, seq: seq * 100_000 + step, metrics });
+        changes.push(Change::Observed {
+            attempt,
+            step,
+            seq: seq * 100_000 + step,
+            metrics,
+            items: None,
+        });
     }
     let (ending, state) = if diverges {
         let quantity = "train/loss".to_owned();

@@ -185,7 +185,7 @@ impl Batch<'_> {
                 accumulation_factor: *accumulation_factor,
             }),
             Change::Started { attempt } => self.started(*attempt),
-            Change::Observed { attempt, step, seq, metrics } => {
+            Change::Observed { attempt, step, seq, metrics, .. } => {
                 self.observed(*attempt, *step, *seq, metrics)
             }
             Change::Checkpointed { attempt, step, directory, seq } => {

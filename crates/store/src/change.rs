@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
+use converge_core::items::ItemResults;
 use converge_core::trial::{AttemptEnding, TrialState};
 
 use crate::word::SweepState;
@@ -99,6 +100,8 @@ pub enum Change {
         seq: u64,
         /// Name and value; NaN and infinities are kept.
         metrics: Vec<(String, f64)>,
+        /// What the model said of each validation example, where the step was evaluated.
+        items: Option<ItemResults>,
     },
     /// A checkpoint is on disk, whole. It becomes the trial's resume point.
     Checkpointed {

@@ -326,7 +326,7 @@ impl Observer for Reporter {
             std::thread::sleep(ROOM_POLL);
         }
         let metrics = metrics.to_vec();
-        self.up.push(Up::Step { attempt: self.attempt, step, metrics });
+        self.up.push(Up::Step { attempt: self.attempt, step, metrics, items: None });
     }
 
     fn checkpointed(&mut self, step: u64, directory: &Path) {

@@ -86,6 +86,7 @@ impl Home {
                 step,
                 seq: step + 10,
                 metrics: vec![(metric.to_owned(), *value)],
+                items: None,
             })
             .collect();
         self.apply(&changes);

@@ -86,12 +86,12 @@ impl Reactor {
                 let Some(_) = lease_of(&worker.state, attempt) else { return Ok(false) };
                 decisions.changes.push(Change::Started { attempt });
             }
-            Up::Step { attempt, step, metrics }
+            Up::Step { attempt, step, metrics, items }
                 if is_on(Mutant::NoFence) && lease_of(&worker.state, attempt).is_none() =>
             {
-                decisions.changes.push(Change::Observed { attempt, step, seq, metrics });
+                decisions.changes.push(Change::Observed { attempt, step, seq, metrics, items });
             }
-            Up::Step { attempt, step, metrics } => {
+            Up::Step { attempt, step, metrics, items } => {
                 let WorkerState::Busy(lease) = &mut worker.state else { return Ok(false) };
                 if lease.attempt != attempt || step <= lease.step {
                     return Ok(false);
@@ -99,7 +99,7 @@ impl Reactor {
                 lease.step = step;
                 let trial = lease.trial;
                 self.watch(trial, step, &metrics);
-                decisions.changes.push(Change::Observed { attempt, step, seq, metrics });
+                decisions.changes.push(Change::Observed { attempt, step, seq, metrics, items });
             }
             Up::Checkpoint { attempt, step, directory }
                 if is_on(Mutant::NoFence) && lease_of(&worker.state, attempt).is_none() =>

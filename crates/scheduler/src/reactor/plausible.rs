@@ -17,7 +17,7 @@ impl Reactor {
     /// the fence's matter.
     pub(super) fn is_plausible(&self, message: &Up) -> bool {
         match message {
-            Up::Step { attempt, step, metrics } => {
+            Up::Step { attempt, step, metrics, .. } => {
                 self.is_step(*attempt, *step) && are_metrics(metrics)
             }
             Up::Checkpoint { attempt, step, directory } => {

@@ -379,7 +379,8 @@ fn what_is_not_there_is_named() {
 fn a_number_too_large_for_the_database_is_an_error_not_another_number() {
     let mut home = running();
     let metrics = vec![(METRIC.to_owned(), 1.0)];
-    let huge = [Change::Observed { attempt: ATTEMPT, step: u64::MAX, seq: 1, metrics }];
+    let huge =
+        [Change::Observed { attempt: ATTEMPT, step: u64::MAX, seq: 1, metrics, items: None }];
     assert!(matches!(home.store.apply(&huge, 1), Err(ApplyError::Database(_))));
     assert_eq!(home.refused(&[observed(1, 1, &[("", 1.0)])]), "the name of a metric is empty");
     home.apply(&[observed(1, 1, &[(METRIC, 1.0)])]);

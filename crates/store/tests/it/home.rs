@@ -168,7 +168,7 @@ pub(crate) fn new_session(sweep: SweepId) -> NewSession {
 
 pub(crate) fn observed(attempt: i64, step: u64, metrics: &[(&str, f64)]) -> Change {
     let metrics = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    Change::Observed { attempt: AttemptId(attempt), step, seq: step + 10, metrics }
+    Change::Observed { attempt: AttemptId(attempt), step, seq: step + 10, metrics, items: None }
 }
 
 pub(crate) fn checkpointed(attempt: i64, step: u64) -> Change {

@@ -134,7 +134,13 @@ fn a_curve_is_read_on_from_where_it_was_and_ends_where_a_successor_began() {
     assert_eq!(part(&home, (3, 100)), [(1, 4, 4.0), (1, 5, 50.0)]);
     let attempt = AttemptId(2);
     home.apply(&[
-        Change::Observed { attempt, step: 6, seq: 99, metrics: vec![(OTHER.into(), f64::NAN)] },
+        Change::Observed {
+            attempt,
+            step: 6,
+            seq: 99,
+            metrics: vec![(OTHER.into(), f64::NAN)],
+            items: None,
+        },
         ended(2, AttemptEnding::Completed),
         Change::TrialState { trial: TrialId(1), state: TrialState::Completed },
     ]);
