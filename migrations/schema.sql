@@ -354,6 +354,41 @@ CREATE TABLE observations (
     PRIMARY KEY (attempt, step, metric)
 ) STRICT, WITHOUT ROWID;
 
+-- What a model said of each validation example at one evaluation. As observations: which rows count, the attempt's
+-- range of steps says. With a rowid: three rows of a kilobyte fit a page, without one each would take its own.
+CREATE TABLE item_results (
+    -- Only to have one.
+    id INTEGER PRIMARY KEY,
+    -- Who observed it.
+    attempt INTEGER NOT NULL REFERENCES attempts (id),
+    -- The evaluation, as in observations.
+    step INTEGER NOT NULL,
+    -- Answers and losses, packed as core's `packed` says: about 2.1 bytes an example of two classes.
+    data BLOB NOT NULL,
+    UNIQUE (attempt, step)
+) STRICT;
+
+-- How good a chosen trial is on the test split: computed once, after the choice. Rows are only added.
+CREATE TABLE test_values (
+    -- Only to have one.
+    id INTEGER PRIMARY KEY,
+    -- The chosen trial.
+    trial INTEGER NOT NULL REFERENCES sweep_trials (id),
+    -- The evaluation whose weights were asked.
+    step INTEGER NOT NULL,
+    -- Such as `test/accuracy`.
+    metric TEXT NOT NULL CHECK (metric <> ''),
+    -- NULL is NaN.
+    value REAL,
+    -- Examples of the test split.
+    examples INTEGER NOT NULL CHECK (examples >= 1),
+    -- The how manieth look at the test split of its sweep this was, from 1.
+    look INTEGER NOT NULL CHECK (look >= 1),
+    -- When it was looked at.
+    at_ms INTEGER NOT NULL,
+    UNIQUE (trial, look, metric)
+) STRICT;
+
 -- Extremes of a trial's metrics over what counts, kept as observations come: ranking reads no curve.
 CREATE TABLE trial_metrics (
     -- Of which trial.

@@ -228,6 +228,7 @@ fn facts() -> Facts {
         train: split(40),
         validation: Some(split(10)),
         test: None,
+        validation_answers: None,
         max_length: 9,
         duplicates_between_splits: 0,
         model: ModelFacts {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::items::Answers;
+use crate::packed::answers_text;
 use crate::task::Task;
 
 /// Facts of one combination of model and data settings; several configurations share them.
@@ -26,6 +28,10 @@ pub struct Facts {
     pub validation: Option<SplitFacts>,
     /// None without a test split.
     pub test: Option<SplitFacts>,
+    /// What would be right of each validation example, in the order of the item results; none where the split is too
+    /// large for those ([`MOST_BYTES`](crate::packed::MOST_BYTES)), and in facts from before there were any.
+    #[serde(with = "answers_text", default, skip_serializing_if = "Option::is_none")]
+    pub validation_answers: Option<Answers>,
     /// `max_length` in force, in tokens.
     pub max_length: u64,
     /// Texts that stand in the training split and in validation or test as well.

@@ -21,6 +21,7 @@ pub mod materialise;
 pub mod metric;
 pub mod micro_batches;
 pub mod objective;
+pub mod packed;
 pub mod placement;
 pub mod problem;
 pub mod ranking;

@@ -79,6 +79,7 @@ mod tests {
             train: split(train),
             validation: validation.map(split),
             test: None,
+            validation_answers: None,
             max_length: 9,
             duplicates_between_splits: 0,
             model: ModelFacts {

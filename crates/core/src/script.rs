@@ -16,6 +16,10 @@ pub struct Script {
     pub at_step: Option<u64>,
     /// What happens there.
     pub end: ScriptEnd,
+    /// Whether evaluations tell what was said of each validation example: as many as the facts say, of which the curve's
+    /// share is right.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub items: bool,
     /// The end happens only in the trial's first so many attempts; later ones complete. None: in all.
     pub attempts: Option<u64>,
 }
@@ -28,6 +32,7 @@ impl Default for Script {
             checkpoint_every: 0,
             at_step: None,
             end: ScriptEnd::Complete,
+            items: false,
             attempts: None,
         }
     }

@@ -120,6 +120,7 @@ fn facts() -> Facts {
         train: split.clone(),
         validation: Some(split),
         test: None,
+        validation_answers: None,
         max_length: 32,
         duplicates_between_splits: 0,
         model: ModelFacts {

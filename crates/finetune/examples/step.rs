@@ -130,7 +130,12 @@ struct Times {
 }
 
 impl Observer for Times {
-    fn observe(&mut self, _step: u64, metrics: &[(String, f64)]) {
+    fn observe(
+        &mut self,
+        _step: u64,
+        metrics: &[(String, f64)],
+        _items: Option<converge_core::items::ItemResults>,
+    ) {
         let value = |name: &str| metrics.iter().find(|(metric, _)| metric == name).unwrap().1;
         self.seconds.push(value("train/seconds"));
         self.tokens = value("train/tokens");

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use converge_bert::BertClassifier;
+use converge_core::items::ItemResults;
 use converge_core::task::Task;
 
 use crate::batch::Batch;
@@ -11,6 +12,7 @@ use crate::data::tokens::TextEncoder;
 use crate::job::Control;
 
 mod classes;
+pub(crate) mod items;
 mod multi_label;
 mod ranks;
 mod regression;
@@ -101,6 +103,12 @@ impl Evaluation {
             }
         };
         found.into_iter().map(|(name, value)| (format!("{split}/{name}"), value)).collect()
+    }
+
+    /// Returns what the model said of each example, and its loss there: what accuracy and loss of
+    /// [`metrics`](Self::metrics) are the means of. None where there are too many.
+    pub(crate) fn items(&self) -> Option<ItemResults> {
+        items::of(&self.logits, &self.targets)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use converge_core::failure::FailureClass;
+use converge_core::items::ItemResults;
 use converge_core::objective::Objective;
 use converge_core::problem::Problem;
 use converge_core::seed::TrialSeeds;
@@ -46,7 +47,10 @@ pub struct Job {
 /// Listens to a fine-tune and may stop it; it can change nothing else.
 pub trait Observer {
     /// Takes all metrics of one step, those of its evaluation included. Steps count from 1.
-    fn observe(&mut self, step: u64, metrics: &[(String, f64)]);
+    ///
+    /// `items`: what the model said of each validation example, where the step was evaluated and the split is not too
+    /// large for that. Not where the loss is not finite.
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)], items: Option<ItemResults>);
 
     /// Takes note that a checkpoint is durable: a crash of the machine loses nothing up to `step`, and the training that
     /// goes on from it observes all steps after that.

@@ -12,6 +12,7 @@ use converge_core::settings::{Pooling, Precision, Settings};
 
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::device;
+use crate::evaluation::items::right_answers;
 use crate::source::{Source, config_problems};
 
 /// The settings that a sweep is going to use.
@@ -111,11 +112,13 @@ impl Preparation {
                 let mut content_hashes = dataset.hashes.clone();
                 content_hashes.extend(source.hashes.clone());
                 let (train, validation, test) = dataset.split_facts();
+                let right = |split| right_answers(split, dataset.labels.len());
                 Ok(Facts {
                     content_hashes,
                     train,
                     validation,
                     test,
+                    validation_answers: dataset.validation.as_ref().and_then(right),
                     max_length: dataset.max_length as u64,
                     duplicates_between_splits: dataset.duplicates_between_splits(),
                     model: model.clone(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use converge_bert::BertClassifier;
+use converge_core::items::ItemResults;
 use converge_core::metric::{
     GRADIENT_NORM, GRADIENT_NORM_OF, LAYER_GROUPS, LEARNING_RATE, STEP_SECONDS, TOKENS, TRAIN_LOSS,
     TRAVEL_OF,
@@ -112,6 +113,14 @@ struct StepGradients {
     loss: f64,
     norms: Norms,
     scale: f32,
+}
+
+/// What an evaluation found.
+struct Found {
+    /// Metrics of all evaluated splits, and how far the weights have come.
+    metrics: Vec<(String, f64)>,
+    /// What the model said of each validation example.
+    items: Option<ItemResults>,
 }
 
 enum Report {
@@ -242,6 +251,7 @@ impl Training {
     fn report(&mut self, observer: &mut dyn Observer) -> Result<Report, FineTuneError> {
         let step = self.progress.step;
         let mut metrics = self.progress.unreported.clone();
+        let mut items = None;
         let diverged = |metrics: &[(String, f64)]| {
             let watched = |name: &str| name.ends_with("/loss") || name == GRADIENT_NORM;
             let found = metrics.iter().find(|(name, value)| watched(name) && !value.is_finite());
@@ -250,25 +260,27 @@ impl Training {
         if diverged(&metrics).is_none() && self.is_evaluated(step) {
             self.catch_up(None);
             match self.evaluate(observer) {
-                Some(found) => metrics.extend(found),
+                Some(found) => {
+                    metrics.extend(found.metrics);
+                    items = found.items;
+                }
                 None => return Ok(Report::CutShort),
             }
         }
         self.progress.unreported.clear();
         if let Some(quantity) = diverged(&metrics) {
-            observer.observe(step, &metrics);
+            observer.observe(step, &metrics, None);
             return Ok(Report::Diverged(quantity));
         }
         if self.is_evaluated(step) {
             self.keep_best(&metrics)?;
         }
-        observer.observe(step, &metrics);
+        observer.observe(step, &metrics, items);
         Ok(Report::Made)
     }
 
-    /// Returns the metrics of all evaluated splits, and how far the weights have come; none if the
-    /// observer asked to stop.
-    fn evaluate(&self, observer: &mut dyn Observer) -> Option<Vec<(String, f64)>> {
+    /// Evaluates all splits that are due; none if the observer asked to stop.
+    fn evaluate(&self, observer: &mut dyn Observer) -> Option<Found> {
         // Outside autodiff and without dropout; shares its memory with the model.
         let model = self.model().valid();
         let labels = &self.dataset.labels;
@@ -279,20 +291,23 @@ impl Training {
             ("train_subset", Some(&self.train_subset)),
             ("test", self.dataset.test.as_ref().filter(|_| tested)),
         ];
-        let mut metrics = Vec::new();
+        let (mut metrics, mut items) = (Vec::new(), None);
         for (split, examples) in splits {
             let Some(examples) = examples else { continue };
             let control = &mut || observer.control();
             let evaluation =
                 evaluate(&model, examples, sequences, labels.len(), &self.device, control)?;
             metrics.extend(evaluation.metrics(split, self.dataset.task, labels));
+            if split == "validation" {
+                items = evaluation.items();
+            }
         }
         let travelled = self.travel.distances(&model);
         let named = LAYER_GROUPS.iter().zip(travelled);
         metrics.extend(
             named.filter_map(|(group, value)| Some((format!("{TRAVEL_OF}{group}"), value?))),
         );
-        Some(metrics)
+        Some(Found { metrics, items })
     }
 
     /// Keeps the weights if the objective, by the metrics of this evaluation, never was better.

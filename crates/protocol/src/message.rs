@@ -64,7 +64,11 @@ pub enum Up {
         #[serde(with = "crate::number::pairs")]
         metrics: Vec<(String, f64)>,
         /// What the model said of each validation example, where the step was evaluated.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            with = "converge_core::packed::items_text",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
         items: Option<ItemResults>,
     },
     /// A checkpoint is complete and on disk. Metrics of its steps stand before it.

@@ -98,6 +98,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             },
             validation: None,
             test: None,
+            validation_answers: None,
             max_length: 128,
             duplicates_between_splits: 0,
             model: ModelFacts {

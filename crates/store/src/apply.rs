@@ -185,8 +185,9 @@ impl Batch<'_> {
                 accumulation_factor: *accumulation_factor,
             }),
             Change::Started { attempt } => self.started(*attempt),
-            Change::Observed { attempt, step, seq, metrics, .. } => {
-                self.observed(*attempt, *step, *seq, metrics)
+            Change::Observed { attempt, step, seq, metrics, items } => {
+                self.observed(*attempt, *step, *seq, metrics)?;
+                items.as_ref().map_or(Ok(()), |items| self.said(*attempt, *step, items))
             }
             Change::Checkpointed { attempt, step, directory, seq } => {
                 self.checkpointed(*attempt, *step, directory, *seq)

@@ -90,6 +90,7 @@ mod restore;
 mod session;
 mod store;
 mod sweep;
+mod test_value;
 mod trackio;
 mod trial_metric;
 mod wide;
@@ -124,6 +125,7 @@ pub use restore::{RestoreError, WorkerNote, records};
 pub use session::{NewSession, SessionError, SessionId};
 pub use store::{OpenError, Store};
 pub use sweep::{Configuration, Extension, NewSweep, NewTrial, Source, SweepError};
+pub use test_value::{NewTestLook, TestLook};
 pub use trackio::TrackioError;
 pub use word::SweepState;
 

@@ -7,6 +7,7 @@ mod effort;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod holdings;
+pub(crate) mod items;
 pub(crate) mod leavings;
 pub(crate) mod page;
 pub(crate) mod ranking;
@@ -227,7 +228,7 @@ fn cannot_open(path: &Path, source: DatabaseError) -> ReadError {
 }
 
 /// Collects the rows of a query.
-fn rows<T>(
+pub(crate) fn rows<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,

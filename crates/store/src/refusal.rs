@@ -119,6 +119,16 @@ pub enum Refusal {
         /// The metric.
         metric: String,
     },
+    /// Answers and losses that are not as many, or more than are kept.
+    #[error(
+        "the item results of step {step} of attempt {attempt} are too many, or do not fit together"
+    )]
+    ItemsUnfit {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: u64,
+    },
     /// A text that would not be found again.
     #[error("{0} is empty")]
     Empty(&'static str),

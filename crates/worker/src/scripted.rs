@@ -4,6 +4,7 @@
 //! bit, as one that was left alone.
 
 mod curve;
+mod items;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use converge_core::facts::{Facts, ModelFacts, SplitFacts, TargetFacts};
 use converge_core::failure::{Failure, FailureClass};
+use converge_core::items::ItemResults;
 use converge_core::metric;
 use converge_core::objective::{At, Objective};
 use converge_core::script::{Script, ScriptEnd};
@@ -76,7 +78,8 @@ pub(crate) fn play(play: &Play<'_>, observer: &mut dyn Observer) -> Result<Final
         {
             return Ok(finale);
         }
-        observer.observe(step, &curve.metrics(step));
+        let (metrics, items) = play.evaluated(&curve, step);
+        observer.observe(step, &metrics, items);
         if script.checkpoint_every > 0 && step % script.checkpoint_every == 0 {
             checkpoint(play.directory, step, &mut newest, observer)?;
         }
@@ -91,6 +94,27 @@ pub(crate) fn play(play: &Play<'_>, observer: &mut dyn Observer) -> Result<Final
 }
 
 impl Play<'_> {
+    /// Returns the metrics of a step, and what was said of each validation example if the script wants that told.
+    fn evaluated(&self, curve: &Curve, step: u64) -> (Vec<(String, f64)>, Option<ItemResults>) {
+        let mut metrics = curve.metrics(step);
+        let value = |name: &str| metrics.iter().find(|(metric, _)| metric == name).map(|(_, v)| *v);
+        let (Some(examples), Some(loss), true) =
+            (validation_examples(self.settings), value("validation/loss"), self.script.items)
+        else {
+            return (metrics, None);
+        };
+        let task = self.settings.data.task.task().unwrap_or_default();
+        let right = items::right_answers(task, examples);
+        let accuracy = value("validation/accuracy").unwrap_or_default();
+        let items = items::results(right, accuracy, loss, self.settings, 0);
+        if let Some((_, value)) = metrics.iter_mut().find(|(name, _)| name == "validation/accuracy")
+        {
+            // The share that so many examples can have.
+            *value = (*value * examples as f64).round() / examples.max(1) as f64;
+        }
+        (metrics, Some(items))
+    }
+
     /// Returns the step in which the script's end happens, if it does in this attempt; one after the
     /// last: when all are done.
     fn end_at(&self) -> Option<u64> {
@@ -120,7 +144,7 @@ impl Play<'_> {
                 let mut metrics = curve.metrics(step);
                 metrics.retain(|(name, _)| name == metric::LEARNING_RATE);
                 metrics.insert(0, (metric::TRAIN_LOSS.to_owned(), f64::NAN));
-                observer.observe(step, &metrics);
+                observer.observe(step, &metrics, None);
                 let quantity = metric::TRAIN_LOSS.to_owned();
                 Ok(Some(Finale::Ending(Ending::Diverged { step, quantity })))
             }
@@ -141,7 +165,7 @@ impl Play<'_> {
     fn best(&self, curve: &Curve) -> Result<Option<BestWeights>, Failure> {
         let mut best: Option<(u64, f64)> = None;
         for step in curve.evaluations() {
-            let metrics = curve.metrics(step);
+            let (metrics, _) = self.evaluated(curve, step);
             let named = metrics.iter().find(|(name, _)| *name == self.objective.metric);
             let Some((_, value)) = named else { continue };
             let better = match (self.objective.at, best) {
@@ -225,6 +249,13 @@ fn read_checkpoint(directory: &Path) -> Result<u64, Failure> {
     })
 }
 
+/// Returns how many validation examples there are: 50, or as many as the limit says; none without the split.
+fn validation_examples(settings: &Settings) -> Option<u64> {
+    let data = &settings.data;
+    (data.validation.as_deref() != Some("none"))
+        .then(|| data.validation_limit.unwrap_or(50).min(10_000))
+}
+
 /// Returns facts as of a small model and 150 balanced examples, whatever the files hold.
 pub(crate) fn facts(settings: &Settings) -> Facts {
     let mut content_hashes = BTreeMap::new();
@@ -238,8 +269,8 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
     for role in ["model", "config", "tokenizer"] {
         content_hashes.insert(role.to_owned(), hash_of_name(&format!("{model}/{role}")));
     }
-    let has_validation = settings.data.validation.as_deref() != Some("none");
-    if let Some(path) = settings.data.validation.as_ref().filter(|_| has_validation) {
+    let validation = validation_examples(settings);
+    if let Some(path) = settings.data.validation.as_ref().filter(|_| validation.is_some()) {
         content_hashes.insert("validation".to_owned(), hash_of_name(path));
     }
     // Nobody looks at the labels: what they are has to be said.
@@ -267,8 +298,9 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
             false => vec!["negative".to_owned(), "positive".to_owned()],
         },
         train: split(limited(100, settings.data.train_limit)),
-        validation: has_validation.then(|| split(limited(50, settings.data.validation_limit))),
+        validation: validation.map(split),
         test: None,
+        validation_answers: validation.map(|examples| items::right_answers(task, examples)),
         max_length: match settings.train.max_length {
             MaxLength::Auto => 32,
             MaxLength::Tokens(tokens) => tokens,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use converge_core::facts::Facts;
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::AttemptId;
+use converge_core::items::ItemResults;
 use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
 use converge_core::seed::Seed;
@@ -319,14 +320,14 @@ struct Reporter {
 }
 
 impl Observer for Reporter {
-    fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)], items: Option<ItemResults>) {
         self.link.note_progress();
         self.step = step;
         while self.up.is_crowded() && !self.link.must_stop() {
             std::thread::sleep(ROOM_POLL);
         }
         let metrics = metrics.to_vec();
-        self.up.push(Up::Step { attempt: self.attempt, step, metrics, items: None });
+        self.up.push(Up::Step { attempt: self.attempt, step, metrics, items });
     }
 
     fn checkpointed(&mut self, step: u64, directory: &Path) {

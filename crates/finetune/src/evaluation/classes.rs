@@ -35,7 +35,7 @@ pub(super) fn metrics(logits: &[f32], targets: &[usize], labels: &[String]) -> V
 }
 
 /// Returns -log p of the right class, and the class with the largest logit (the first of equals).
-fn judge(logits: &[f32], target: usize) -> (f64, usize) {
+pub(super) fn judge(logits: &[f32], target: usize) -> (f64, usize) {
     let mut answer = 0;
     for (class, logit) in logits.iter().enumerate() {
         if *logit > logits[answer] {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use converge_core::items::{Answers, ItemResults};
 use converge_core::metric::METRICS;
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,6 +33,29 @@ fn target(task: Task, value: &Value) -> Target {
     }
 }
 
+/// Returns the metrics that are plain means over the items.
+fn recomputed(items: &ItemResults, right: &Answers) -> Vec<(&'static str, f64)> {
+    let examples = right.len();
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / examples as f64;
+    let losses = items.losses.iter().copied().map(f64::from).collect();
+    let second = match (&items.answers, right) {
+        (Answers::Classes { classes }, Answers::Classes { classes: right }) => {
+            let hit = |(answer, right)| f64::from(u8::from(answer == right));
+            ("accuracy", mean(classes.iter().zip(right).map(hit).collect()))
+        }
+        (Answers::Labels { labels, has }, Answers::Labels { has: right, .. }) => {
+            let sets = has.chunks(*labels as usize).zip(right.chunks(*labels as usize));
+            ("accuracy", mean(sets.map(|(set, right)| f64::from(u8::from(set == right))).collect()))
+        }
+        (Answers::Numbers { numbers }, Answers::Numbers { numbers: right }) => {
+            let error = |(answer, right): (&f32, &f32)| f64::from((answer - right).abs());
+            ("mae", mean(numbers.iter().zip(right).map(error).collect()))
+        }
+        (answers, right) => panic!("{answers:?} and {right:?}"),
+    };
+    vec![("loss", mean(losses)), second]
+}
+
 #[test]
 fn every_metric_is_that_of_the_reference() {
     let mut largest: f64 = 0.0;
@@ -46,6 +70,16 @@ fn every_metric_is_that_of_the_reference() {
         let names: BTreeSet<&str> =
             found.iter().map(|(name, _)| name.strip_prefix("validation/").unwrap()).collect();
         assert_eq!(names.len(), found.len(), "{}: a metric twice", case.name);
+        let items = evaluation.items().unwrap();
+        let right = items::of_targets(&evaluation.targets.iter().collect::<Vec<_>>(), labels.len());
+        for (name, value) in recomputed(&items, &right.unwrap()) {
+            let expected = case.metrics[name];
+            assert!(
+                (value - expected).abs() < 1e-6 * expected.abs().max(1.0),
+                "{}: {name}",
+                case.name
+            );
+        }
         let expected: BTreeSet<&str> = case.metrics.keys().map(String::as_str).collect();
         assert_eq!(names, expected, "{}", case.name);
         for (name, value) in &found {

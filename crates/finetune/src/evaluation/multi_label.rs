@@ -22,7 +22,7 @@ pub(super) fn metrics(
     for (logits, has) in logits.chunks_exact(count).zip(targets) {
         let mut right = true;
         for ((logit, has), counts) in logits.iter().zip(has.iter()).zip(&mut by_label) {
-            let answer = *logit > 0.0;
+            let answer = is_answered(*logit);
             losses += loss(f64::from(*logit), *has);
             right &= answer == *has;
             counts.add(*has, answer);
@@ -60,11 +60,16 @@ pub(super) fn metrics(
     metrics
 }
 
+/// Returns whether a label is answered: its probability is over one half.
+pub(super) fn is_answered(logit: f32) -> bool {
+    logit > 0.0
+}
+
 /// Returns the binary cross-entropy of a logit.
 ///
 /// # Source
 /// `torch.nn.BCEWithLogitsLoss`, in its form that does not overflow.
-fn loss(logit: f64, has: bool) -> f64 {
+pub(super) fn loss(logit: f64, has: bool) -> f64 {
     let wrong = if has { -logit } else { logit };
     wrong.max(0.0) + (-logit.abs()).exp().ln_1p()
 }

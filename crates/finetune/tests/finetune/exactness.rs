@@ -6,6 +6,7 @@ use std::process::Command;
 use converge_bert::device::of_tests;
 use converge_bert::{Architecture, BertClassifier, BertConfig, ClassifierOptions, weights};
 use converge_core::failure::FailureClass;
+use converge_core::items::ItemResults;
 use converge_core::objective::{At, Goal};
 use converge_core::seed::Seed;
 use converge_core::settings::{Optimizer, Settings};
@@ -71,8 +72,8 @@ impl Mortal {
 }
 
 impl Observer for Mortal {
-    fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
-        self.recorder.observe(step, metrics);
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)], items: Option<ItemResults>) {
+        self.recorder.observe(step, metrics, items);
         if self.die_after_step == Some(step) {
             self.save();
             std::process::abort();

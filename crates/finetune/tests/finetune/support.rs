@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use converge_bert::device::of_tests;
 use converge_bert::{Architecture, BertClassifier, BertConfig, ClassifierOptions, weights};
+use converge_core::items::ItemResults;
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{Preset, Settings};
@@ -116,6 +117,7 @@ pub(crate) type Curves = BTreeMap<(u64, String), u64>;
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) curves: Curves,
+    pub(crate) items: BTreeMap<u64, ItemResults>,
     pub(crate) checkpoints: Vec<(u64, PathBuf)>,
     pub(crate) calls: u64,
     pub(crate) stop_at_call: Option<u64>,
@@ -124,10 +126,18 @@ pub(crate) struct Recorder {
 }
 
 impl Observer for Recorder {
-    fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)], items: Option<ItemResults>) {
         self.last_step = step;
         for (name, value) in metrics.iter().filter(|(name, _)| name != "train/seconds") {
             self.curves.insert((step, name.clone()), value.to_bits());
+        }
+        if let Some(items) = items {
+            // Among the curves, so that every comparison of those holds for them too.
+            let bytes = converge_core::packed::items(&items).unwrap();
+            let mut hasher = std::hash::DefaultHasher::new();
+            std::hash::Hash::hash(&bytes, &mut hasher);
+            self.curves.insert((step, "items".into()), std::hash::Hasher::finish(&hasher));
+            self.items.insert(step, items);
         }
     }
 

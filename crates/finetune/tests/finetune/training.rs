@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use converge_core::failure::FailureClass;
+use converge_core::items::Answers;
 use converge_core::objective::{At, Goal};
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{ClassWeights, Freeze, MaxLength, Optimizer, Pooling};
@@ -47,6 +48,7 @@ fn every_metric_of_the_contract_is_recorded() {
         .collect();
     assert_eq!(names(1), with_norms);
     let mut evaluated = with_norms;
+    evaluated.insert("items".to_owned());
     evaluated.extend(groups.map(|group| format!("travel/{group}")));
     for split in ["validation", "train_subset"] {
         let metrics = [
@@ -247,4 +249,29 @@ fn data_that_changed_since_the_sweep_was_made_is_refused() {
         error.to_string().contains("train.tsv: has changed since the sweep was made"),
         "{error}"
     );
+}
+
+#[test]
+fn what_was_said_of_each_validation_example_has_the_accuracy_and_the_loss_of_the_evaluation() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = write_toy(directory.path(), "train.tsv", 100);
+    let settings = settings(&train);
+    let facts = prepare(&request(std::slice::from_ref(&settings), directory.path())).unwrap();
+    let Some(Answers::Classes { classes: right }) = &facts[0].validation_answers else {
+        panic!("{:?}", facts[0].validation_answers)
+    };
+    assert_eq!(right.len() as u64, facts[0].validation.as_ref().unwrap().examples);
+    let mut recorder = Recorder::default();
+    fine_tune(&job(settings, directory.path()), &mut recorder).unwrap();
+    assert_eq!(recorder.items.len(), 8, "four evaluations in each of two epochs");
+    for (step, items) in &recorder.items {
+        let Answers::Classes { classes } = &items.answers else { panic!("{items:?}") };
+        let hits = classes.iter().zip(right).filter(|(answer, right)| answer == right).count();
+        let accuracy = hits as f64 / right.len() as f64;
+        assert_eq!(Some(accuracy), recorder.value(*step, "validation/accuracy"), "step {step}");
+        let losses = items.losses.iter().copied().map(f64::from);
+        let loss = losses.sum::<f64>() / right.len() as f64;
+        let told = recorder.value(*step, "validation/loss").unwrap();
+        assert!((loss - told).abs() < 1e-6 * told.max(1.0), "step {step}: {loss} and {told}");
+    }
 }

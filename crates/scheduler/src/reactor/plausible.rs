@@ -2,6 +2,7 @@
 //! and the log could never be read past that line.
 
 use converge_core::ids::AttemptId;
+use converge_core::packed;
 use converge_core::trial::AttemptEnding;
 use converge_protocol::message::Up;
 
@@ -17,8 +18,11 @@ impl Reactor {
     /// the fence's matter.
     pub(super) fn is_plausible(&self, message: &Up) -> bool {
         match message {
-            Up::Step { attempt, step, metrics, .. } => {
-                self.is_step(*attempt, *step) && are_metrics(metrics)
+            Up::Step { attempt, step, metrics, items } => {
+                self.is_step(*attempt, *step)
+                    && are_metrics(metrics)
+                    // What a frame carries was read from its packed form; a worker in this process could say more.
+                    && items.as_ref().is_none_or(|items| packed::items(items).is_some())
             }
             Up::Checkpoint { attempt, step, directory } => {
                 self.is_step(*attempt, *step)

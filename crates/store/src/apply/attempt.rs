@@ -1,6 +1,8 @@
 //! Changes of attempts: from the lease to the end, and everything observed in between.
 
 use converge_core::ids::{AttemptId, TrialId, WorkerId};
+use converge_core::items::ItemResults;
+use converge_core::packed;
 use converge_core::trial::AttemptEnding;
 use converge_faults::{Mutant, is_on};
 use rusqlite::named_params;
@@ -170,6 +172,21 @@ impl Batch<'_> {
         }
         self.cache.attempts.insert(attempt, OpenAttempt { last_step: step, ..open });
         self.steps.insert(attempt, step);
+        Ok(())
+    }
+
+    /// Keeps what was said of each validation example at a step that was just observed.
+    pub(super) fn said(
+        &mut self,
+        attempt: AttemptId,
+        step: u64,
+        items: &ItemResults,
+    ) -> Result<(), Stop> {
+        let data = packed::items(items).ok_or(Refusal::ItemsUnfit { attempt, step })?;
+        self.execute(
+            "INSERT INTO item_results (attempt, step, data) VALUES (?1, ?2, ?3)",
+            (attempt.0, step, data),
+        )?;
         Ok(())
     }
 

@@ -247,6 +247,7 @@ pub(crate) fn facts() -> Facts {
         train: split.clone(),
         validation: Some(split),
         test: None,
+        validation_answers: None,
         max_length: 32,
         duplicates_between_splits: 0,
         model: ModelFacts {

@@ -9,6 +9,7 @@ mod filesystems;
 mod fixtures;
 mod histories;
 mod home;
+mod items;
 mod migrations;
 mod optuna;
 mod page;

@@ -1,5 +1,6 @@
 use super::*;
 
+use converge_core::items::Answers;
 use converge_core::objective::Goal;
 use converge_core::settings::{Optimizer, Preset, TrainSettings};
 
@@ -17,13 +18,15 @@ fn objective() -> Objective {
 #[derive(Default)]
 struct Listener {
     observed: Vec<(u64, Vec<(String, f64)>)>,
+    items: Vec<(u64, ItemResults)>,
     checkpoints: Vec<(u64, PathBuf)>,
     stop_after: Option<u64>,
 }
 
 impl Observer for Listener {
-    fn observe(&mut self, step: u64, metrics: &[(String, f64)]) {
+    fn observe(&mut self, step: u64, metrics: &[(String, f64)], items: Option<ItemResults>) {
         self.observed.push((step, metrics.to_vec()));
+        self.items.extend(items.map(|items| (step, items)));
     }
 
     fn checkpointed(&mut self, step: u64, directory: &Path) {
@@ -166,4 +169,30 @@ fn facts_depend_on_names_only() {
     assert_eq!(facts.validation.as_ref().unwrap().examples, 50);
     assert!(facts.content_hashes.values().all(|hash| hash.len() == 64));
     assert_eq!(facts, super::facts(&settings));
+}
+
+#[test]
+fn items_have_the_curve_s_accuracy_and_loss_and_are_the_same_after_a_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Script { steps: 9, items: true, ..Script::default() };
+    let mut whole = Listener::default();
+    run(&script, 1, folder.path(), None, &mut whole).unwrap();
+    assert_eq!(whole.items.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 5, 7, 9]);
+    let facts = facts(&settings(Optimizer::AdamW, 1e-4));
+    let Some(Answers::Classes { classes: right }) = facts.validation_answers else { panic!() };
+    for (step, items) in &whole.items {
+        let metrics = &whole.observed.iter().find(|(at, _)| at == step).unwrap().1;
+        let value = |name: &str| metrics.iter().find(|(metric, _)| metric == name).unwrap().1;
+        let Answers::Classes { classes } = &items.answers else { panic!("{items:?}") };
+        let hits = classes.iter().zip(&right).filter(|(answer, right)| answer == right).count();
+        assert_eq!(hits as f64 / 50.0, value("validation/accuracy"), "step {step}");
+        let loss = items.losses.iter().copied().map(f64::from).sum::<f64>() / 50.0;
+        assert!((loss - value("validation/loss")).abs() < 1e-6, "step {step}: {loss}");
+    }
+    let mut first = Listener { stop_after: Some(4), ..Listener::default() };
+    run(&script, 1, folder.path(), None, &mut first).unwrap();
+    let mut second = Listener::default();
+    let checkpoint = first.checkpoints[0].1.clone();
+    run(&script, 2, folder.path(), Some(&checkpoint), &mut second).unwrap();
+    assert_eq!([first.items, second.items].concat(), whole.items);
 }
