@@ -310,6 +310,19 @@ pub(crate) struct BestArguments {
     /// Configurations to show
     #[arg(long, default_value_t = 10)]
     pub(crate) top: usize,
+    /// Leave out how sure the first one is: intervals, ties, the luck of the choice
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Compute how good the winner is on the test split, once, and keep it; a second time it is only shown
+    #[arg(long, conflicts_with_all = ["metric", "quick", "top"])]
+    pub(crate) test: bool,
+    /// With --test: look at the test split again, for a winner that has changed. Recorded as another look: the value of
+    /// a winner that was chosen after a look is too good
+    #[arg(long, requires = "test")]
+    pub(crate) again: bool,
+    /// With --test: device to compute on
+    #[arg(long, default_value = "auto", requires = "test")]
+    pub(crate) device: String,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -22,6 +22,7 @@ use converge_scheduler::{clock, machine, recovery, usage};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
 use crate::capacity::{Measurements, Probe, Situation};
+use crate::commands::best::Shown;
 use crate::device::Chosen;
 use crate::display::Display;
 use crate::exit_code::ExitCode;
@@ -406,7 +407,12 @@ pub(crate) fn conclude(
     let summary = crate::home::sweep(reader, Some(name))?;
     let trials = &summary.trials;
     if trials.completed + trials.diverged > 0 {
-        output::data(&commands::best::text(reader, &summary, None, 5)?);
+        output::data(&commands::best::text(
+            reader,
+            &summary,
+            None,
+            Shown { top: 5, sureness: true },
+        )?);
     }
     let cancelled = trials.cancelled;
     if cancelled > 0 {

@@ -22,6 +22,7 @@ mod output;
 mod question;
 mod report;
 mod selector;
+mod standing;
 mod stored;
 mod sweep_source;
 mod trainer;

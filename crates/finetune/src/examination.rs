@@ -122,6 +122,27 @@ pub fn examine(
     Ok(Some(Scores { examples: examples.len() as u64, metrics, overlap }))
 }
 
+/// Judges a model on the test split of its own sweep; returns its size and the metrics, `test/` before their names, or
+/// none if `control` said to stop.
+///
+/// # Errors
+/// Where the split cannot be drawn again, or there is none.
+pub fn test(
+    model: &TrainedModel,
+    folder: &Path,
+    origin: &Origin,
+    control: &mut dyn FnMut() -> Control,
+) -> Result<Option<(u64, Vec<(String, f64)>)>, Vec<Problem>> {
+    let refused = |message: String| vec![Problem::new("", message)];
+    let dataset = splits(origin, folder)
+        .map_err(|why| refused(format!("the test split cannot be drawn again: {why}")))?;
+    let examples = dataset.test.ok_or_else(|| refused("the sweep has no test split".into()))?;
+    let sequences = Sequences { encoder: &model.encoder, max_length: model.max_length };
+    let labels = model.labels();
+    let found = evaluate(&model.model, &examples, sequences, labels.len(), &model.device, control);
+    Ok(found.map(|found| (examples.len() as u64, found.metrics("test", model.task(), labels))))
+}
+
 fn overlap(examples: &Examples, hash: &str, origin: &Origin, model: &Path) -> Overlap {
     let same = |role: &&str| origin.hashes.get(*role).is_some_and(|known| known == hash);
     let same_file =

@@ -46,7 +46,7 @@ mod vocabulary;
 
 pub use data::inspection::inspect;
 pub use device::{DeviceInfo, Presence, class_of_panic, devices};
-pub use examination::{Examination, Origin, Overlap, Scores, examine};
+pub use examination::{Examination, Origin, Overlap, Scores, examine, test};
 pub use job::{BestWeights, Control, Ending, FineTuneError, Job, Observer};
 pub use package::{Package, Saved, save};
 pub use predict::{Prediction, Texts};

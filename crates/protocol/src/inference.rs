@@ -38,6 +38,13 @@ pub enum Question {
         /// What the model was trained on; none: not known.
         origin: Option<Box<Origin>>,
     },
+    /// How good its answers to the test split of its own sweep are.
+    Test {
+        /// The model.
+        model: Model,
+        /// What the model was trained on: the splits are drawn again.
+        origin: Box<Origin>,
+    },
     /// A folder that Hugging Face's libraries open.
     Save {
         /// The model.

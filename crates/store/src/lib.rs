@@ -110,7 +110,7 @@ pub use reader::leavings::{KeptWeights, Leavings};
 pub use reader::page::curves::ThinCurve;
 pub use reader::page::marker::TrialsMarker;
 pub use reader::page::{BestConfiguration, MetricValue, SweepHeader, SweepSource};
-pub use reader::ranking::RankedTrial;
+pub use reader::ranking::{RankedTrial, TrialLength};
 pub use reader::summary::{SweepSummary, TrialCounts};
 pub use reader::sweep::{BestTrial, OpenAttemptRecord, SweepRecord, WorkerRecord};
 pub use reader::trial::{

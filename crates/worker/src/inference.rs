@@ -89,11 +89,7 @@ fn answer(
                 text_pair: columns.text_pair,
                 label,
                 model: PathBuf::from(&model.directory),
-                origin: origin.map(|origin| {
-                    let Origin { settings, split_seed, hashes, cache_directory } = *origin;
-                    let cache_directory = cache_directory.into();
-                    converge_finetune::Origin { settings, split_seed, hashes, cache_directory }
-                }),
+                origin: origin.map(|origin| origin_of(*origin)),
             };
             let model = open(&model, device)?;
             ready(&model, mouth);
@@ -104,6 +100,18 @@ fn answer(
                     overlap;
                 let overlap = Overlap { same_file, in_training, in_validation, unknown };
                 mouth.say(&Answer::Scores { examples, metrics, overlap });
+            }
+            Ok(())
+        }
+        Question::Test { model: named, origin } => {
+            let model = open(&named, device)?;
+            ready(&model, mouth);
+            let folder = PathBuf::from(&named.directory);
+            let mut control = || mouth.say(&Answer::Beat);
+            let scores =
+                converge_finetune::test(&model, &folder, &origin_of(*origin), &mut control)?;
+            if let Some((examples, metrics)) = scores {
+                mouth.say(&Answer::Scores { examples, metrics, overlap: Overlap::default() });
             }
             Ok(())
         }
@@ -120,6 +128,12 @@ fn answer(
             Ok(())
         }
     }
+}
+
+fn origin_of(origin: Origin) -> converge_finetune::Origin {
+    let Origin { settings, split_seed, hashes, cache_directory } = origin;
+    let cache_directory = cache_directory.into();
+    converge_finetune::Origin { settings, split_seed, hashes, cache_directory }
 }
 
 fn open(model: &Model, device: &str) -> Result<TrainedModel, Vec<Problem>> {

@@ -1,4 +1,7 @@
-//! `converge best`: configurations, ranked by the mean over their replicates.
+//! `converge best`: configurations, ranked by the mean over their replicates, and how sure the first one is.
+
+mod sureness;
+mod test_value;
 
 use std::collections::BTreeSet;
 
@@ -15,24 +18,54 @@ use serde_json::json;
 use crate::arguments::BestArguments;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
+use crate::standing::{Compared, compare};
 use crate::{home as homes, output};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    if arguments.test {
+        return test_value::run(arguments, home, reader, &summary);
+    }
     if arguments.json {
-        let objective = objective(&reader, &summary, arguments.metric.as_deref())?;
-        let Ranking { ranked, .. } = ranking(&reader, &summary, &objective, arguments.top)?;
-        output::json(&json!({
-            "sweep": summary.name,
-            "objective": objective,
-            "configurations": ranked.iter().map(json_of).collect::<Vec<_>>(),
-        }))?;
+        output::json(&document(&reader, &summary, arguments)?)?;
     } else {
-        output::data(&text(&reader, &summary, arguments.metric.as_deref(), arguments.top)?);
+        let shown = Shown { top: arguments.top, sureness: !arguments.quick };
+        output::data(&text(&reader, &summary, arguments.metric.as_deref(), shown)?);
     }
     Ok(ExitCode::Done)
+}
+
+/// What of a ranking is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// So many configurations.
+    pub(crate) top: usize,
+    /// How sure the first one is: the more the longer.
+    pub(crate) sureness: bool,
+}
+
+fn document(
+    reader: &Reader,
+    summary: &SweepSummary,
+    arguments: &BestArguments,
+) -> Result<serde_json::Value, Report> {
+    let objective = objective(reader, summary, arguments.metric.as_deref())?;
+    let Ranking { ranked, .. } = ranking(reader, summary, &objective, arguments.top)?;
+    let compared = match arguments.quick {
+        true => None,
+        false => compare(reader, summary, &objective)?,
+    };
+    let looks = reader.test_looks(summary.id)?;
+    Ok(json!({
+        "sweep": summary.name,
+        "objective": objective,
+        "configurations": ranked.iter().map(json_of).collect::<Vec<_>>(),
+        "standing": compared.as_ref().map(sureness::json_of),
+        "lost": sureness::json_of_lost(&summary.trials),
+        "test": looks.iter().map(test_value::json_of).collect::<Vec<_>>(),
+    }))
 }
 
 /// The best configurations of a sweep.
@@ -53,7 +86,7 @@ pub(crate) fn ranking(
     top: usize,
 ) -> Result<Ranking, Report> {
     if *objective == summary.objective {
-        let ranked = rank(&scored(reader.best_ranking(summary.id, objective, top)?), objective);
+        let ranked = ranked(reader.best_ranking(summary.id, objective, top)?, objective);
         let more = if ranked.len() < top {
             0
         } else {
@@ -61,14 +94,15 @@ pub(crate) fn ranking(
         };
         return Ok(Ranking { ranked, more });
     }
-    let mut ranked = rank(&scored(reader.ranking(summary.id, objective)?), objective);
+    let mut ranked = ranked(reader.ranking(summary.id, objective)?, objective);
     let more = ranked.len().saturating_sub(top) as u64;
     ranked.truncate(top);
     Ok(Ranking { ranked, more })
 }
 
-fn scored(trials: Vec<RankedTrial>) -> Vec<Scored> {
-    trials
+/// Ranks the configurations of trials.
+pub(crate) fn ranked(trials: Vec<RankedTrial>, objective: &Objective) -> Vec<Ranked> {
+    let scored: Vec<Scored> = trials
         .into_iter()
         .map(|trial| Scored {
             trial: trial.number,
@@ -76,7 +110,8 @@ fn scored(trials: Vec<RankedTrial>) -> Vec<Scored> {
             configuration: trial.configuration,
             value: trial.objective.filter(|_| !trial.diverged).map(|objective| objective.value),
         })
-        .collect()
+        .collect();
+    rank(&scored, objective)
 }
 
 /// Returns the sweep's objective, or one for another metric of it.
@@ -109,10 +144,10 @@ pub(crate) fn text(
     reader: &Reader,
     summary: &SweepSummary,
     metric: Option<&str>,
-    top: usize,
+    shown: Shown,
 ) -> Result<String, Report> {
     let objective = objective(reader, summary, metric)?;
-    let Ranking { ranked, more } = ranking(reader, summary, &objective, top)?;
+    let Ranking { ranked, more } = ranking(reader, summary, &objective, shown.top)?;
     let trials = &summary.trials;
     let goal = match objective.goal {
         Goal::Maximize => "largest",
@@ -156,14 +191,37 @@ pub(crate) fn text(
         let all = ranked.len() as u64 + more;
         text += &format!("... and {more} more: `converge best --top {all}`\n");
     }
+    if shown.sureness {
+        text += &sureness_text(reader, summary, &objective, &ranked)?;
+    }
     text += &constant_line(reader, summary, &objective)?;
     if trials.ended() < trials.total() {
         text += &format!("{} of {} trials are done\n", trials.ended(), trials.total());
     }
-    if trials.failed > 0 {
+    if trials.failed > 0 && !shown.sureness {
         text += &format!("{} trials failed and are not ranked\n", trials.failed);
     }
     Ok(text)
+}
+
+/// Says how sure the first of a ranking is, and what the test split says of it.
+fn sureness_text(
+    reader: &Reader,
+    summary: &SweepSummary,
+    objective: &Objective,
+    ranked: &[Ranked],
+) -> Result<String, Report> {
+    let compared: Option<Compared> = compare(reader, summary, objective)?;
+    let mut rows =
+        compared.map(|compared| sureness::rows(&compared, objective)).unwrap_or_default();
+    rows.extend(sureness::lost_row(&summary.trials));
+    let has_test_split = reader.facts(summary.id)?.iter().any(|facts| facts.test.is_some());
+    let winner = ranked.first().map_or(&[][..], |ranked| &ranked.trials);
+    let looks = reader.test_looks(summary.id)?;
+    if *objective == summary.objective {
+        rows.extend(test_value::row(&looks, winner, objective, has_test_split));
+    }
+    Ok(sureness::text(&rows))
 }
 
 /// What a model would get that always says the same: the least that a result has to beat.

@@ -159,7 +159,7 @@ fn cost(sweep: &Sweep, prepared: &Prepared) -> String {
 }
 
 /// Returns the operations of a forward pass over one example.
-fn per_example(facts: &Facts) -> f64 {
+pub(crate) fn per_example(facts: &Facts) -> f64 {
     let model = &facts.model;
     let layer =
         4 * model.hidden_size * model.hidden_size + 2 * model.hidden_size * model.intermediate_size;

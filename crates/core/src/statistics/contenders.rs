@@ -72,9 +72,8 @@ pub fn contenders(
                 *larger += usize::from(ahead);
             }
         }
-        let still = unsure.iter().zip(&larger).filter(|(_, larger)| {
-            **larger as f64 > error * DRAWS as f64
-        });
+        let still =
+            unsure.iter().zip(&larger).filter(|(_, larger)| **larger as f64 > error * DRAWS as f64);
         kept.extend(still.map(|((place, _), _)| *place));
         kept.sort_unstable();
     }

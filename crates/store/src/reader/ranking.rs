@@ -29,6 +29,17 @@ pub struct RankedTrial {
     pub objective: Option<ObjectiveValue>,
 }
 
+/// How long a trial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrialLength {
+    /// Optimizer updates until it is complete.
+    pub total_steps: u64,
+    /// Examples of an update.
+    pub batch_size: u64,
+    /// Its entry in the sweep's facts.
+    pub facts_index: u64,
+}
+
 impl Reader {
     /// Returns the completed and diverged trials of a sweep with their value of `objective`, which may be
     /// another than the sweep's. Reads extremes only, never curves.
@@ -40,7 +51,7 @@ impl Reader {
         sweep: SweepId,
         objective: &Objective,
     ) -> Result<Vec<RankedTrial>, QueryError> {
-        self.query("the ranking", |connection| ranked(connection, sweep, objective, None))
+        self.query("the ranking", |connection| ranked(connection, sweep, objective, Which::All))
     }
 
     /// Returns the same trials for the sweep's own objective, but only those of the best `most` configurations:
@@ -71,9 +82,45 @@ impl Reader {
             }
             let mut trials = Vec::new();
             for fingerprint in &best {
-                trials.extend(ranked(connection, sweep, objective, Some(fingerprint))?);
+                trials.extend(ranked(connection, sweep, objective, Which::Of(fingerprint))?);
             }
             Ok(trials)
+        })
+    }
+
+    /// Returns the baseline's completed and diverged trials in the same form: they stand beside the search.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn baseline(
+        &self,
+        sweep: SweepId,
+        objective: &Objective,
+    ) -> Result<Vec<RankedTrial>, QueryError> {
+        self.query("the baseline", |connection| {
+            ranked(connection, sweep, objective, Which::Baseline)
+        })
+    }
+
+    /// Returns how long trials are, in their order.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn trial_lengths(&self, trials: &[TrialId]) -> Result<Vec<TrialLength>, QueryError> {
+        self.query("the lengths of trials", |connection| {
+            let one = |trial: &TrialId| {
+                let sql =
+                    "SELECT total_steps, json_extract(settings, '$.train.batch_size'), facts_index
+                    FROM sweep_trials WHERE id = ?1";
+                connection.prepare_cached(sql)?.query_row([trial.0], |row| {
+                    Ok(TrialLength {
+                        total_steps: row.get(0)?,
+                        batch_size: row.get(1)?,
+                        facts_index: row.get(2)?,
+                    })
+                })
+            };
+            trials.iter().map(one).collect()
         })
     }
 
@@ -90,18 +137,42 @@ impl Reader {
     }
 }
 
-/// Reads the trials that take part in ranking, by number: all, or those of one configuration.
+/// Which trials are read.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// All of the search.
+    All,
+    /// Those of one configuration of the search.
+    Of(&'a str),
+    /// The defaults, beside the search.
+    Baseline,
+}
+
+/// Reads completed and diverged trials, by number.
 fn ranked(
     connection: &Connection,
     sweep: SweepId,
     objective: &Objective,
-    fingerprint: Option<&str>,
+    which: Which<'_>,
 ) -> rusqlite::Result<Vec<RankedTrial>> {
     let columns = objective::columns("?3", "?4");
-    // The `+` keeps to the index of fingerprints, which is that of a few rows.
-    let chosen = match fingerprint {
-        None => "?5 IS NULL ORDER BY sweep_trials.number",
-        Some(_) => "sweep_trials.fingerprint = ?5 ORDER BY +sweep_trials.number",
+    // A `+` keeps to the index of fingerprints, or of those beside the search: a few rows each.
+    let chosen = match which {
+        Which::All => {
+            format!("NOT +sweep_trials.{BESIDE} AND ?5 IS NULL ORDER BY sweep_trials.number")
+        }
+        Which::Of(_) => format!(
+            "NOT +sweep_trials.{BESIDE} AND sweep_trials.fingerprint = ?5
+            ORDER BY +sweep_trials.number"
+        ),
+        Which::Baseline => format!(
+            "sweep_trials.{BESIDE} AND +sweep_trials.kind = 'baseline' AND ?5 IS NULL
+            ORDER BY +sweep_trials.number"
+        ),
+    };
+    let fingerprint = match which {
+        Which::Of(fingerprint) => Some(fingerprint),
+        Which::All | Which::Baseline => None,
     };
     let sql = format!(
         "SELECT sweep_trials.id, sweep_trials.number, sweep_trials.fingerprint, sweep_trials.configuration,
@@ -111,7 +182,7 @@ fn ranked(
         LEFT JOIN trial_metrics
             ON trial_metrics.trial = sweep_trials.id AND trial_metrics.metric = metrics.id
         WHERE sweep_trials.sweep = ?1 AND +sweep_trials.state IN ('completed', 'diverged')
-            AND NOT +sweep_trials.{BESIDE} AND {chosen}"
+            AND {chosen}"
     );
     let (goal, at) = (goal_word(objective.goal), at_word(objective.at));
     let parameters = (sweep.0, &objective.metric, goal, at, fingerprint);
