@@ -8,6 +8,8 @@ pub mod contenders;
 pub mod covariance;
 pub mod distributions;
 pub mod draws;
+pub mod paired;
+pub mod scale;
 pub mod seeds;
 pub mod standing;
 

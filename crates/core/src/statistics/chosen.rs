@@ -1,13 +1,9 @@
 //! What was chosen for being the best looks better than it is: its interval, and its value, with that taken out.
 
 use super::Interval;
-use super::covariance::Covariance;
+use super::covariance::{Covariance, Deviations};
 use super::distributions::{normal, normal_quantile};
-use super::draws::Draws;
-use crate::seed::Seed;
 
-/// Draws behind a corrected value.
-const DRAWS: usize = 4000;
 /// How much noise is added before choosing again, as a share of the noise that is there: more makes the choice worse
 /// than it was, less makes the answer less steady.
 const ADDED: f64 = 0.5;
@@ -78,6 +74,14 @@ impl Chosen<'_> {
         Some(Interval { low: solve(1.0 - tail)?, high: solve(tail)? })
     }
 
+    /// Returns the value that the estimate is as likely above as below, chosen as it was.
+    ///
+    /// # Source
+    /// The same, §5: the hybrid estimator.
+    pub fn median(&self, confidence: f64) -> Option<f64> {
+        self.truth_where(0.5, SHARE_OF_BOUND * (1.0 - confidence))
+    }
+
     /// Returns the value whose hybrid distribution puts the estimate at a chance.
     fn truth_where(&self, chance: f64, of_bound: f64) -> Option<f64> {
         let deviation = self.variance().sqrt() * self.small_sample();
@@ -128,36 +132,16 @@ impl Chosen<'_> {
 /// # Source
 /// Oliveira, Lei and Tibshirani 2021, *Unbiased risk estimation in the normal means problem via coupled bootstrap
 /// techniques* (arXiv:2111.09447).
-pub fn corrected(
-    means: &[f64],
-    covariance: &Covariance,
-    against: Option<usize>,
-    seed: Seed,
-) -> f64 {
-    corrected_with(means, covariance, against, seed, ADDED)
-}
-
-pub fn corrected_with(
-    means: &[f64],
-    covariance: &Covariance,
-    against: Option<usize>,
-    seed: Seed,
-    added: f64,
-) -> f64 {
-    let root = covariance.root();
-    let mut draws = Draws::new(seed.stream("choosing again", 0));
-    let mut deviations = Vec::new();
+pub fn corrected(means: &[f64], deviations: &Deviations) -> f64 {
     let winner = best_of(means.iter().copied());
     let mut sum = 0.0;
-    for _ in 0..DRAWS {
-        root.draw(&mut draws, &mut deviations);
-        let noisy = means.iter().zip(&deviations).map(|(mean, noise)| mean + added * noise);
+    for noise in deviations.draws() {
+        let noisy = means.iter().zip(noise).map(|(mean, noise)| mean + ADDED * noise);
         let chosen = best_of(noisy);
-        // The noise of the winner and of what it is compared with is 0 on average: taken out, for a steadier sum.
-        let noise = deviations[chosen] - deviations[winner];
-        sum += means[chosen] - noise / added;
+        // The noise of the winner is 0 on average: taken out, for a steadier sum.
+        sum += means[chosen] - (noise[chosen] - noise[winner]) / ADDED;
     }
-    sum / DRAWS as f64 - against.map_or(0.0, |other| means[other])
+    sum / deviations.draws().len() as f64
 }
 
 /// Returns the place of the first of the largest.

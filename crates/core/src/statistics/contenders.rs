@@ -1,12 +1,7 @@
 //! Which configurations may be the best one.
 
-use super::covariance::Covariance;
+use super::covariance::{Covariance, Deviations};
 use super::distributions::normal_quantile;
-use super::draws::Draws;
-use crate::seed::Seed;
-
-/// Draws behind a critical value.
-const DRAWS: usize = 4000;
 
 /// Returns the places of those that may have the largest true value, in order: a set that misses the true best with at
 /// most the chance `error`.
@@ -24,7 +19,7 @@ pub fn contenders(
     least_error: f64,
     degrees: f64,
     error: f64,
-    seed: Seed,
+    deviations: &Deviations,
 ) -> Vec<usize> {
     let count = means.len();
     let wider = super::small_sample(degrees, 1.0 - error);
@@ -51,9 +46,6 @@ pub fn contenders(
         }
     }
     if !unsure.is_empty() {
-        let root = covariance.root();
-        let mut draws = Draws::new(seed.stream("leads of equals", 0));
-        let mut deviations = Vec::new();
         // For each, in how many draws some other has a larger lead by noise alone.
         let mut larger = vec![0_usize; unsure.len()];
         let errors: Vec<Vec<f64>> = unsure
@@ -62,8 +54,7 @@ pub fn contenders(
                 (0..count).map(|other| standard_error(other, *place) / wider).collect()
             })
             .collect();
-        for _ in 0..DRAWS {
-            root.draw(&mut draws, &mut deviations);
+        for deviations in deviations.draws() {
             for (((place, lead), errors), larger) in unsure.iter().zip(&errors).zip(&mut larger) {
                 let ahead = deviations
                     .iter()
@@ -72,8 +63,9 @@ pub fn contenders(
                 *larger += usize::from(ahead);
             }
         }
-        let still =
-            unsure.iter().zip(&larger).filter(|(_, larger)| **larger as f64 > error * DRAWS as f64);
+        let still = unsure.iter().zip(&larger).filter(|(_, larger)| {
+            **larger as f64 > error * deviations.draws().len() as f64
+        });
         kept.extend(still.map(|((place, _), _)| *place));
         kept.sort_unstable();
     }

@@ -41,6 +41,13 @@ impl Covariance {
         self.values[of * self.size + of] += variance;
     }
 
+    /// Multiplies every value by a factor, and with it its noise.
+    pub fn scale(&mut self, factors: &[f64]) {
+        for (row, of_row) in self.values.chunks_exact_mut(self.size.max(1)).zip(factors) {
+            row.iter_mut().zip(factors).for_each(|(value, factor)| *value *= of_row * factor);
+        }
+    }
+
     fn from_rows(rows: &[Vec<f64>]) -> Self {
         let mut covariance = Self::new(rows.len());
         for (left, row) in rows.iter().enumerate() {
@@ -53,13 +60,29 @@ impl Covariance {
         covariance
     }
 
+    /// Draws deviations that have this covariance.
+    pub fn draw(&self, count: usize, seed: Seed) -> Deviations {
+        let columns = self.root();
+        let mut draws = Draws::new(seed);
+        let mut values = vec![0.0; count * self.size];
+        for deviations in values.chunks_exact_mut(self.size.max(1)) {
+            for column in &columns {
+                let normal = draws.normal();
+                for (deviation, value) in deviations.iter_mut().zip(column) {
+                    *deviation += normal * value;
+                }
+            }
+        }
+        Deviations { size: self.size.max(1), values }
+    }
+
     /// Returns a matrix whose product with its transpose this is, as columns; fewer than rows where values hang
     /// together.
     ///
     /// # Source
     /// Cholesky's decomposition with pivots, which bears matrices without full rank: Higham 1990, *Analysis of the
     /// Cholesky decomposition of a semi-definite matrix*.
-    pub fn root(&self) -> Root {
+    fn root(&self) -> Vec<Vec<f64>> {
         let mut left: Vec<f64> = (0..self.size).map(|row| self.of(row, row)).collect();
         let least = 1e-12 * left.iter().copied().fold(0.0, f64::max);
         let mut columns: Vec<Vec<f64>> = Vec::new();
@@ -82,28 +105,21 @@ impl Covariance {
             left[pivot] = 0.0;
             columns.push(column);
         }
-        Root { size: self.size, columns }
+        columns
     }
 }
 
-/// See [`Covariance::root`].
+/// Deviations that were drawn with a covariance, draw by draw.
 #[derive(Debug, Clone)]
-pub struct Root {
+pub struct Deviations {
     size: usize,
-    columns: Vec<Vec<f64>>,
+    values: Vec<f64>,
 }
 
-impl Root {
-    /// Draws deviations with the covariance that this is the root of.
-    pub fn draw(&self, draws: &mut Draws, deviations: &mut Vec<f64>) {
-        deviations.clear();
-        deviations.resize(self.size, 0.0);
-        for column in &self.columns {
-            let normal = draws.normal();
-            for (deviation, value) in deviations.iter_mut().zip(column) {
-                *deviation += normal * value;
-            }
-        }
+impl Deviations {
+    /// Returns the draws, each with a deviation for every value.
+    pub fn draws(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.values.chunks_exact(self.size)
     }
 }
 
@@ -147,10 +163,11 @@ fn deviations(
     if items < 2 {
         return None;
     }
-    let of_means =
-        |measure: &Measure| Some(centred(measure.scores()?, (items * (items - 1)) as f64));
-    let exact: Option<Vec<Vec<Vec<f64>>>> =
-        configurations.iter().map(|measures| measures.iter().map(of_means).collect()).collect();
+    let of_means = |measure: &Measure| Some(centred(measure.scores()?, (items * (items - 1)) as f64));
+    let exact: Option<Vec<Vec<Vec<f64>>>> = configurations
+        .iter()
+        .map(|measures| measures.iter().map(of_means).collect())
+        .collect();
     if exact.is_some() {
         return exact;
     }
