@@ -39,15 +39,68 @@ pub struct PlannedTrial {
     pub kind: TrialKind,
 }
 
+/// Whether a worker prepares something else for another value of a setting, by the name that users write.
+pub(crate) fn changes_preparation(name: &str) -> bool {
+    ["max_length", "pooling", "precision"].contains(&name)
+        || name.starts_with("model.")
+        || name.starts_with("data.")
+}
+
+/// Returns everything that draws of an adaptive sweep can need prepared, beside what its first sample needs: settings
+/// that differ in it, one for each combination of values.
+///
+/// A combination that no draw can have (a case rules it out) may be among them.
+pub fn possible_cases(sweep: &Sweep) -> Vec<Settings> {
+    let mut configurations = vec![Configuration::new()];
+    for parameter in sweep.parameters.iter().filter(|one| changes_preparation(&one.name)) {
+        let values: Vec<_> = parameter
+            .cases
+            .iter()
+            .flat_map(|case| case.domain.grid().unwrap_or_default())
+            .collect();
+        // Where no case holds, the fixed setting does.
+        let may_be_absent = parameter.cases.iter().all(|case| !case.when.is_empty());
+        configurations = configurations
+            .into_iter()
+            .flat_map(|one| {
+                let with = values.iter().map(|value| {
+                    let mut with = one.clone();
+                    with.insert(parameter.name.clone(), value.clone());
+                    with
+                });
+                let mut all: Vec<Configuration> = with.collect();
+                if may_be_absent {
+                    all.push(one);
+                }
+                all
+            })
+            .collect();
+    }
+    let mut keys: Vec<String> = Vec::new();
+    let all = configurations.iter().map(|configuration| sweep.settings_of(configuration));
+    all.filter(|settings| {
+        let key = preparation(settings);
+        let is_new = !keys.contains(&key);
+        keys.extend(is_new.then_some(key));
+        is_new
+    })
+    .collect()
+}
+
+/// Returns what a worker prepares for settings, as a text to compare.
+pub fn preparation(settings: &Settings) -> String {
+    let train = &settings.train;
+    let ways = (train.max_length, train.pooling, train.precision);
+    serde_json::json!([settings.model, settings.data, ways]).to_string()
+}
+
 /// Returns what has to be prepared for a sample.
 pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
     let mut keys: Vec<String> = Vec::new();
     let mut cases = Cases { settings: Vec::new(), of_configuration: Vec::new() };
     for configuration in &sample.configurations {
         let settings = sweep.settings_of(configuration);
-        let train = &settings.train;
-        let ways = (train.max_length, train.pooling, train.precision);
-        let key = serde_json::json!([settings.model, settings.data, ways]).to_string();
+        let key = preparation(&settings);
         let case = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
             keys.push(key);
             cases.settings.push(settings);

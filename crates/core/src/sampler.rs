@@ -1,8 +1,13 @@
-//! Chooses the configurations of a sweep: a function of the sweep alone, so there is nothing to save.
+//! Chooses the configurations of a sweep: a function of the sweep alone, or of it and its results so far, so there is
+//! nothing to save.
 
+mod drawn;
 mod enqueued;
 mod grid;
-mod random;
+mod latin_hypercube;
+mod sobol;
+mod splitmix;
+pub mod tpe;
 
 pub(crate) use enqueued::complete;
 
@@ -24,7 +29,7 @@ pub struct Sample {
     pub skipped: u64,
     /// What each constraint left out, in the order of the file.
     pub left_out: Vec<LeftOut>,
-    /// Why a random sweep has fewer configurations than it was asked for.
+    /// Why a sweep that draws has fewer configurations than it was asked for.
     pub dry: Option<Dry>,
 }
 
@@ -55,11 +60,14 @@ pub enum Dry {
     Constrained,
 }
 
-/// Returns the configurations of a sweep.
+/// Returns the configurations of a sweep; of an adaptive one, those that need no results.
 pub fn sample(sweep: &Sweep) -> Sample {
     match sweep.method {
         Method::Grid => grid::sample(sweep),
-        Method::Random => random::sample(sweep),
+        Method::Random => drawn::random(sweep),
+        Method::Sobol => sobol::sample(sweep, drawn::wanted(sweep)),
+        Method::LatinHypercube => latin_hypercube::sample(sweep),
+        Method::Tpe => sobol::sample(sweep, tpe::drawn_ahead(sweep)),
     }
 }
 
