@@ -80,7 +80,7 @@ fn scored(trials: Vec<RankedTrial>) -> Vec<Scored> {
 }
 
 /// Returns the sweep's objective, or one for another metric of it.
-fn objective(
+pub(crate) fn objective(
     reader: &Reader,
     summary: &SweepSummary,
     metric: Option<&str>,
