@@ -87,7 +87,7 @@ fn importances_are_those_of_optuna() {
                 value.map(|(scale, value)| (scale, scales[scale].point(value)))
             };
             let places = golden.values.iter().map(place).collect();
-            let axis = Axis { scales: scales.clone(), places };
+            let axis = Axis::new(scales.clone(), places);
             let found = axis.importance(best(case.target), best(case.region));
             let error = (found - golden.importance).abs();
             assert!(error < 1e-9 * golden.importance.max(1e-3), "{}: {found} is not {}", case.name, golden.importance);

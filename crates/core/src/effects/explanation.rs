@@ -10,7 +10,7 @@ use super::draws::Draws;
 use super::edge::{Edge, edges};
 use super::expected_best::{ExpectedBest, expected_best, gain_at_most};
 use super::heat_map::HeatMap;
-use super::importance::{self, Importances, NoImportances};
+use super::importance::{self, Effort, Importances, NoImportances};
 use super::ladder::{Ladder, best};
 use super::sensitivity::{Sensitivity, sensitivities};
 use super::variance::{NoShares, PartKind, Variance, shares};
@@ -115,11 +115,11 @@ pub fn explain(
 
     let variance = shares(&space, &candidates, &mut draws);
     let axes = importance::axes(&space, &candidates);
-    let working = importance::of_working(&axes, &candidates, &mut draws);
+    let working = importance::of_working(&axes, &candidates, Effort::default(), &mut draws);
     // A full grid is told exactly; there the coarser answer would only contradict.
     let among_best = match &variance {
         Ok(_) => None,
-        Err(_) => Some(importance::of_best(&axes, &candidates, &mut draws)),
+        Err(_) => Some(importance::of_best(&axes, &candidates, Effort::default(), &mut draws)),
     };
 
     let mut ladders: Vec<Ladder> = (0..space.parameters.len())

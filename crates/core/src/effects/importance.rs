@@ -15,10 +15,21 @@ const TARGET: usize = 5;
 const BEST: f64 = 0.1;
 /// The region around them.
 const REGION: f64 = 0.5;
-/// Permutations behind a null level.
-const PERMUTATIONS: usize = 500;
-/// Resamples behind an interval.
-const RESAMPLES: usize = 400;
+
+/// How much is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Lots behind a null level.
+    pub(crate) lots: usize,
+    /// Resamples behind an interval.
+    pub(crate) resamples: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { lots: 500, resamples: 400 }
+    }
+}
 
 /// What the importances are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -80,6 +91,7 @@ pub enum NoImportances {
 pub(crate) fn of_working(
     axes: &[(String, Axis)],
     candidates: &[Candidate<'_>],
+    effort: Effort,
     draws: &mut Draws,
 ) -> Result<Importances, NoImportances> {
     let region: Vec<usize> = (0..candidates.len()).collect();
@@ -96,7 +108,8 @@ pub(crate) fn of_working(
         let target = drawn.iter().copied().filter(works).collect();
         (target, drawn)
     };
-    Ok(importances(Question::Working, axes, &target, &region, &mut resample, draws))
+    let groups = (&target[..], &region[..]);
+    Ok(importances(Question::Working, axes, groups, &mut resample, effort, draws))
 }
 
 /// Returns which parameters decide whether a configuration that works is among the best.
@@ -105,6 +118,7 @@ pub(crate) fn of_working(
 pub(crate) fn of_best(
     axes: &[(String, Axis)],
     candidates: &[Candidate<'_>],
+    effort: Effort,
     draws: &mut Draws,
 ) -> Result<Importances, NoImportances> {
     let costs: Vec<f64> =
@@ -135,7 +149,8 @@ pub(crate) fn of_best(
             .collect();
         split(&drawn)
     };
-    Ok(importances(Question::Best, axes, &target, &region, &mut resample, draws))
+    let groups = (&target[..], &region[..]);
+    Ok(importances(Question::Best, axes, groups, &mut resample, effort, draws))
 }
 
 /// Draws a target and its region from the configurations with replacement.
@@ -144,26 +159,26 @@ type Resample<'a> = dyn FnMut(&mut Draws) -> (Vec<usize>, Vec<usize>) + 'a;
 fn importances(
     question: Question,
     axes: &[(String, Axis)],
-    target: &[usize],
-    region: &[usize],
+    (target, region): (&[usize], &[usize]),
     resample: &mut Resample<'_>,
+    effort: Effort,
     draws: &mut Draws,
 ) -> Importances {
     let found: Vec<f64> = axes.iter().map(|(_, axis)| axis.importance(target, region)).collect();
     let sum: f64 = found.iter().sum();
 
     // By lot: any part of the region could be the target.
-    let mut by_lot: Vec<Vec<f64>> = vec![Vec::with_capacity(PERMUTATIONS); axes.len()];
+    let mut by_lot: Vec<Vec<f64>> = vec![Vec::with_capacity(effort.lots); axes.len()];
     let regions: Vec<_> = axes.iter().map(|(_, axis)| axis.against(region)).collect();
     let mut lots = region.to_vec();
-    for _ in 0..PERMUTATIONS {
+    for _ in 0..effort.lots {
         draws.choose(&mut lots, target.len());
         for (values, region) in by_lot.iter_mut().zip(&regions) {
             values.push(region.of(&lots[..target.len()]));
         }
     }
-    let mut resampled: Vec<Vec<f64>> = vec![Vec::with_capacity(RESAMPLES); axes.len()];
-    for _ in 0..RESAMPLES {
+    let mut resampled: Vec<Vec<f64>> = vec![Vec::with_capacity(effort.resamples); axes.len()];
+    for _ in 0..effort.resamples {
         let (target, region) = resample(draws);
         let values: Vec<f64> =
             axes.iter().map(|(_, axis)| axis.importance(&target, &region)).collect();
@@ -241,7 +256,7 @@ pub(crate) fn axes(space: &Space, candidates: &[Candidate<'_>]) -> Vec<(String, 
         let mut seen = places.iter();
         let first = seen.next();
         let varies = first.is_some_and(|first| seen.any(|place| place != first));
-        varies.then(|| (parameter.name.clone(), Axis { scales, places }))
+        varies.then(|| (parameter.name.clone(), Axis::new(scales, places)))
     };
     space.parameters.iter().enumerate().filter_map(axis).collect()
 }

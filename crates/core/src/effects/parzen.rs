@@ -9,20 +9,24 @@ use super::distribution::normal;
 /// How wide the narrowest kernel is: nine tenths of it fall onto its own point.
 const NARROWEST: f64 = 0.5 / 1.64;
 
-/// Returns the probability of each point of a grid of numbers, given how often each was observed.
-pub(crate) fn numeric(counts: &[u32]) -> Vec<f64> {
+/// Returns how probable each point of a grid of numbers is before anything was observed: the middle a little more.
+pub(crate) fn prior(points: usize) -> Vec<f64> {
+    let (width, middle) = (points as f64, (points as f64 - 1.0) / 2.0);
+    let edge = |point: usize| normal((point as f64 - 0.5 - middle) / width);
+    let inside = edge(points) - edge(0);
+    (0..points).map(|point| (edge(point + 1) - edge(point)) / inside).collect()
+}
+
+/// Returns the probability of each point of a grid of numbers, given how often each was observed, and the prior.
+pub(crate) fn numeric(counts: &[u32], prior: &[f64]) -> Vec<f64> {
     let observed: Vec<(usize, f64)> = observed(counts).collect();
     let total: f64 = observed.iter().map(|(_, count)| count).sum();
-    let last = counts.len() - 1;
-    let width = width(&observed, total);
-    let kernel = Kernel::new(width, counts.len());
-    let mut density = vec![0.0; counts.len()];
+    let kernel = Kernel::new(width(&observed, total), counts.len());
+    // The prior counts as one trial.
+    let mut density: Vec<f64> = prior.iter().map(|value| value / (total + 1.0)).collect();
     for (point, count) in &observed {
-        kernel.add(*point as f64, count / (total + 1.0), &mut density);
+        kernel.add(*point, count / (total + 1.0), &mut density);
     }
-    // The prior lies in the middle and is as wide as the grid.
-    let prior = Kernel::new((last + 1) as f64, counts.len());
-    prior.add(last as f64 / 2.0, 1.0 / (total + 1.0), &mut density);
     density
 }
 
@@ -74,28 +78,23 @@ fn width(observed: &[(usize, f64)], total: f64) -> f64 {
 
 /// A normal kernel on whole numbers, cut off half a point outside of the grid.
 struct Kernel {
-    /// The distribution function half a point before each distance, in half points from the farthest.
+    /// The distribution function half a point before each whole distance, from the farthest.
     below: Vec<f64>,
-    points: usize,
 }
 
 impl Kernel {
     fn new(width: f64, points: usize) -> Self {
-        let edges = 4 * points + 1;
-        let edge = |index: usize| normal((index as f64 / 2.0 - points as f64) / width);
-        Self { below: (0..edges).map(edge).collect(), points }
+        let edge = |index: usize| normal((index as f64 - points as f64 + 0.5) / width);
+        Self { below: (0..2 * points).map(edge).collect() }
     }
 
-    /// Returns the distribution function at a distance from the middle, in whole or half points.
-    fn below(&self, distance: f64) -> f64 {
-        self.below[((distance + self.points as f64) * 2.0) as usize]
-    }
-
-    fn add(&self, middle: f64, weight: f64, density: &mut [f64]) {
-        let edge = |point: usize| self.below(point as f64 - 0.5 - middle);
-        let inside = edge(self.points) - edge(0);
+    fn add(&self, middle: usize, weight: f64, density: &mut [f64]) {
+        let points = density.len();
+        // Those of the grid's own edges, the first and the last included.
+        let edges = &self.below[points - 1 - middle..];
+        let weight = weight / (edges[points] - edges[0]);
         for (point, value) in density.iter_mut().enumerate() {
-            *value += weight * (edge(point + 1) - edge(point)) / inside;
+            *value += weight * (edges[point + 1] - edges[point]);
         }
     }
 }

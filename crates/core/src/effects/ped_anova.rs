@@ -63,10 +63,17 @@ impl Scale {
         }
     }
 
-    fn density(&self, counts: &[u32]) -> Vec<f64> {
+    fn prior(&self) -> Vec<f64> {
+        match self {
+            Self::Choices(_) => Vec::new(),
+            Self::Range { .. } => parzen::prior(self.points()),
+        }
+    }
+
+    fn density(&self, counts: &[u32], prior: &[f64]) -> Vec<f64> {
         match self {
             Self::Choices(_) => parzen::categorical(counts),
-            Self::Range { .. } => parzen::numeric(counts),
+            Self::Range { .. } => parzen::numeric(counts, prior),
         }
     }
 }
@@ -74,13 +81,19 @@ impl Scale {
 /// A parameter and where each trial stands on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// One for each domain that the parameter has under some condition.
-    pub scales: Vec<Scale>,
-    /// For each trial the scale and the point on it; none where the parameter does not apply.
-    pub places: Vec<Option<(usize, usize)>>,
+    scales: Vec<Scale>,
+    priors: Vec<Vec<f64>>,
+    places: Vec<Option<(usize, usize)>>,
 }
 
 impl Axis {
+    /// Makes an axis: a scale for each domain that the parameter has under some condition, and for each trial the scale
+    /// and the point on it; none where the parameter does not apply.
+    pub fn new(scales: Vec<Scale>, places: Vec<Option<(usize, usize)>>) -> Self {
+        let priors = scales.iter().map(Scale::prior).collect();
+        Self { scales, priors, places }
+    }
+
     /// Returns how much the axis has to do with being in the target, which is a part of the region; both name
     /// trials, and may name one several times.
     pub fn importance(&self, target: &[usize], region: &[usize]) -> f64 {
@@ -93,11 +106,12 @@ impl Axis {
         let densities = self
             .scales
             .iter()
+            .zip(&self.priors)
             .zip(&counts)
-            .map(|(scale, counts)| {
+            .map(|((scale, prior), counts)| {
                 let count: u32 = counts.iter().sum();
                 let says_something = count >= FEWEST && scale.points() > 1;
-                says_something.then(|| (count, scale.density(counts)))
+                says_something.then(|| (count, scale.density(counts, prior)))
             })
             .collect();
         Region { axis: self, trials: region.len(), densities }
@@ -130,13 +144,14 @@ impl Region<'_> {
         let (all_target, all_region) = (target.len() as f64, self.trials as f64);
         let counts = self.axis.counts(target);
         let mut sum = 0.0;
-        for ((scale, counts), region) in self.axis.scales.iter().zip(&counts).zip(&self.densities) {
+        let scales = self.axis.scales.iter().zip(&self.axis.priors);
+        for (((scale, prior), counts), region) in scales.zip(&counts).zip(&self.densities) {
             let count: u32 = counts.iter().sum();
             let (Some((in_region, density)), true) = (region, count > 0) else { continue };
             let (of_target, of_region) =
                 (f64::from(count) / all_target, f64::from(*in_region) / all_region);
             let divergence: f64 = scale
-                .density(counts)
+                .density(counts, prior)
                 .iter()
                 .zip(density)
                 .map(|(top, local)| {
@@ -182,19 +197,15 @@ mod tests {
     #[test]
     fn a_parameter_that_decides_is_told_from_one_that_does_not() {
         let scale = Scale::Choices(4);
-        let decides = Axis {
-            scales: vec![scale.clone()],
-            places: (0..40).map(|trial| Some((0, trial / 10))).collect(),
+        let axis = |place: fn(usize) -> usize| {
+            Axis::new(vec![scale.clone()], (0..40).map(|trial| Some((0, place(trial)))).collect())
         };
-        let idle = Axis {
-            scales: vec![scale],
-            places: (0..40).map(|trial| Some((0, trial % 4))).collect(),
-        };
+        let (decides, idle) = (axis(|trial| trial / 10), axis(|trial| trial % 4));
         let region: Vec<usize> = (0..40).collect();
         let target = &region[..8];
         assert!(decides.importance(target, &region) > 50.0 * idle.importance(target, &region));
         assert_eq!(idle.importance(&[], &region), 0.0);
-        let single = Axis { scales: vec![Scale::Choices(1)], places: vec![Some((0, 0)); 40] };
+        let single = Axis::new(vec![Scale::Choices(1)], vec![Some((0, 0)); 40]);
         assert_eq!(single.importance(target, &region), 0.0);
     }
 }

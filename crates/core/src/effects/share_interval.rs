@@ -76,16 +76,14 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// Returns the non-centrality at which a chi-square number has `score` as its normal score. It is negative where even a
-/// central one would be lower, though never so much that the distribution would have no form.
+/// central one is expected to be larger: below zero it falls with the score as the mean of the distribution would.
 fn noncentrality(squares: f64, degrees: f64, score: f64) -> f64 {
-    // By its root, which keeps the sign: the score falls with that by about one for each unit.
-    let of_root = |root: f64| root * root.abs();
-    let above = |root: f64| noncentral_score(squares, degrees, of_root(root)) - score;
-    let mut low = -(0.45 * degrees).sqrt();
-    let mut at_low = above(low);
+    let above = |root: f64| noncentral_score(squares, degrees, root * root) - score;
+    let (mut low, mut at_low) = (0.0, above(0.0));
     if at_low <= 0.0 {
-        return of_root(low);
+        return (at_low * (2.0 * degrees).sqrt()).max(-degrees);
     }
+    // The score falls with the root of the non-centrality, by about one for each unit.
     let mut high = squares.sqrt() + 1.0;
     let mut at_high = above(high);
     while at_high > 0.0 {
@@ -99,7 +97,7 @@ fn noncentrality(squares: f64, degrees: f64, score: f64) -> f64 {
         let root = (high * at_low - low * at_high) / (at_low - at_high);
         let value = above(root);
         if value.abs() < 1e-5 {
-            return of_root(root);
+            return root * root;
         }
         if value > 0.0 {
             (low, at_low) = (root, value);
@@ -111,7 +109,7 @@ fn noncentrality(squares: f64, degrees: f64, score: f64) -> f64 {
             side = -1;
         }
     }
-    of_root(0.5 * (low + high))
+    (0.5 * (low + high)).powi(2)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ pub(crate) fn shares(
         // A named configuration may lie beside the grid.
         let grid: Vec<&Candidate<'_>> =
             all.iter().copied().filter(|one| one.kind == TrialKind::Grid).collect();
-        if grid.len() < all.len() { designs(space, &grid) } else { Err(why) }
+        if grid.len() < all.len() { designs(space, &grid).map_err(|_| why) } else { Err(why) }
     })?;
     let values: usize = designs.iter().map(|design| design.factorial.values()).sum();
     let replicates = designs[0].factorial.cells[0].len();
