@@ -172,19 +172,25 @@ mod tests {
         missed
     }
 
+    // 2,000 sweeps each: the standard error is half a point.
     #[test]
     fn intervals_hold_the_true_share_at_their_stated_rate() {
-        for (effects, replicates) in [
-            ([3.0, 1.0, 0.0], 3),
-            ([1.0, 1.0, 1.0], 3),
-            ([0.3, 0.0, 0.0], 3),
-            ([4.0, 2.0, 0.5], 2),
-            ([10.0, 2.0, 0.5], 2),
-            ([4.0, 2.0, 0.5], 1),
-            ([1.0, 2.0, 0.5], 1),
-        ] {
-            let found = misses(effects, replicates, 1000);
-            println!("{effects:?} × {replicates}: {found:.3?}");
+        for (effects, replicates) in [([3.0, 1.0, 0.0], 3), ([4.0, 2.0, 0.5], 2)] {
+            for (place, missed) in misses(effects, replicates, 2_000).into_iter().enumerate() {
+                let covered = 1.0 - missed[0] - missed[1];
+                // A share of zero can be missed on one side only.
+                let expected = if effects[place] == 0.0 { 0.975 } else { 0.95 };
+                assert!((covered - expected).abs() <= 0.02, "{effects:?}: {place}: {missed:?}");
+            }
+        }
+    }
+
+    // Two degrees of freedom for the noise: the hardest design that has any.
+    #[test]
+    fn intervals_of_single_seeds_are_a_little_too_narrow_at_worst() {
+        for missed in misses([4.0, 2.0, 0.5], 1, 1_000) {
+            let covered = 1.0 - missed[0] - missed[1];
+            assert!((0.89..=0.98).contains(&covered), "{missed:?}");
         }
     }
 }

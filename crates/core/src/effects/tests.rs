@@ -189,7 +189,7 @@ fn a_random_sweep_has_importances_bins_and_an_outlook() {
     for importances in [found.working.as_ref().unwrap(), found.among_best.as_ref().unwrap()] {
         let first = &importances.parameters[0];
         assert_eq!(first.parameter, "learning_rate", "{importances:?}");
-        assert!(first.significant && first.p < 0.01, "{first:?}");
+        assert!(first.significant && first.share > 0.5, "{first:?}");
         let sum: f64 = importances.parameters.iter().map(|one| one.share).sum();
         assert!((sum - 1.0).abs() < 1e-12);
     }

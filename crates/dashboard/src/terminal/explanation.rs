@@ -9,10 +9,10 @@ use converge_core::effects::importance::{Importances, Question};
 use converge_core::effects::ladder::Ladder;
 use converge_core::effects::variance::{PartKind, PartShare, Variance};
 
-use super::heat_map::{differ, heat_map, level_name};
+use super::heat_map::{differ, heat_map, level_name, short};
 use super::number::{general, of_metric};
 use super::style::Style;
-use super::table::{Align, Table};
+use super::table::{Align, Table, cut};
 
 pub use sentences::sentences;
 
@@ -31,7 +31,7 @@ pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) 
     let wide = Some(width);
     let mut section = |title: &str, body: String| {
         if !body.is_empty() {
-            text += &format!("\n{title}\n{body}");
+            text += &format!("\n{}\n{body}", cut(title, width));
         }
     };
     if let Some(variance) = &found.variance {
@@ -84,6 +84,11 @@ fn interval(low: f64, high: f64) -> String {
 
 fn bar(share: f64, style: Style) -> String {
     Style { colour: false, unicode: style.unicode }.bar(share, BAR)
+}
+
+/// Returns an importance: what is left by rounding is nothing.
+fn small(value: f64) -> String {
+    if value < 1e-6 { "0".to_owned() } else { short(value) }
 }
 
 fn probability(p: f64) -> String {
@@ -154,7 +159,7 @@ fn importance_table(found: &Importances, style: Style) -> Table {
         ("parameter", Align::Left),
         ("share", Align::Right),
         ("", Align::Left),
-        ("95 %", Align::Right),
+        ("bootstrap", Align::Right),
         ("importance", Align::Right),
         ("by luck", Align::Right),
         ("p", Align::Right),
@@ -166,8 +171,8 @@ fn importance_table(found: &Importances, style: Style) -> Table {
             percent(one.share),
             bar(one.share, style),
             interval(one.low, one.high),
-            general(one.importance),
-            general(one.null_level),
+            small(one.importance),
+            small(one.null_level),
             probability(one.p),
             if one.significant { String::new() } else { "n.s.".to_owned() },
         ]);

@@ -25,7 +25,7 @@ pub fn heat_map(map: &HeatMap, objective: &Objective, style: Style, width: usize
 pub fn level_name(level: &Level, differ: bool) -> String {
     let value = match (&level.value, level.low.zip(level.high)) {
         (Some(value), _) => of_parameter(value),
-        (None, Some((low, high))) => format!("{} to {}", general(low), general(high)),
+        (None, Some((low, high))) => format!("{} to {}", short(low), short(high)),
         (None, None) => "-".to_owned(),
     };
     let when = if differ && !level.when.is_empty() {
@@ -34,6 +34,11 @@ pub fn level_name(level: &Level, differ: bool) -> String {
         String::new()
     };
     printable(&(value + &when)).into_owned()
+}
+
+/// Returns a number with two significant digits: the ends of bins are nobody's choice.
+pub fn short(value: f64) -> String {
+    general(format!("{value:.1e}").parse().unwrap_or(value))
 }
 
 /// Returns whether levels apply under different conditions.

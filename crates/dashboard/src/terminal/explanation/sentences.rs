@@ -5,6 +5,7 @@ use converge_core::effects::explanation::{Explanation, Standing};
 use converge_core::effects::importance::{Importances, NoImportances};
 use converge_core::effects::variance::{NoShares, NoiseSource, PartKind, PartShare, Variance};
 
+use super::super::heat_map::short;
 use super::super::number::{Kind, general, kind_of, of_metric, of_parameter, plural};
 use super::{interval, part_name, percent};
 
@@ -107,6 +108,8 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
                 percent(first.share),
                 bounds(first)
             );
+            let (rest, slight): (Vec<&PartShare>, Vec<&PartShare>) =
+                rest.iter().copied().partition(|part| part.share >= 0.01);
             let rest: Vec<String> = rest
                 .iter()
                 .take(NAMED)
@@ -116,6 +119,12 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
                 .collect();
             if !rest.is_empty() {
                 text += &format!(", then {}", joined(&rest));
+            }
+            if !slight.is_empty() {
+                let slight: Vec<String> =
+                    slight.iter().map(|part| part.parameters.join(", ")).collect();
+                let verb = if slight.len() == 1 { "adds" } else { "add" };
+                text += &format!("; {} {verb} less than 1 %", joined(&slight));
             }
             if !idle.is_empty() {
                 text += &format!("; {}", within(&idle));
@@ -166,12 +175,14 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
 
 /// Returns a difference of a metric's values: `2.1 points` of a share.
 fn difference(metric: &str, value: f64) -> String {
-    if kind_of(metric) == Kind::Share {
-        let points = value * 100.0;
-        let digits = if points < 0.095 { 2 } else { 1 };
-        format!("{points:.digits$} points")
+    if kind_of(metric) != Kind::Share {
+        return general(value);
+    }
+    let points = value * 100.0;
+    if points == 0.0 || points >= 0.95 {
+        format!("{points:.1} points")
     } else {
-        general(value)
+        format!("{} points", short(points))
     }
 }
 
@@ -275,8 +286,8 @@ fn sensitivity(found: &Explanation) -> Option<String> {
             format!(
                 "{}{with} ({} to {})",
                 difference(metric, one.sensitivity),
-                general(one.low),
-                general(one.high)
+                short(one.low),
+                short(one.high)
             )
         })
         .collect();
