@@ -75,7 +75,10 @@ pub(crate) fn edges(
     candidates: &[Candidate<'_>],
     matters: &dyn Fn(&str) -> Option<bool>,
 ) -> Vec<Edge> {
-    let Some(best) = best(candidates) else { return Vec::new() };
+    // Where nothing learns anything, the best is one by luck.
+    let Some(best) = best(candidates).filter(|best| candidates[*best].works()) else {
+        return Vec::new();
+    };
     let mut edges = Vec::new();
     for (place, ladder) in ladders.iter().enumerate() {
         let Some(level) = ladder.of[best] else { continue };

@@ -141,7 +141,9 @@ pub fn explain(
     let heat_map = pair(&space, &ladders)
         .map(|(left, right)| HeatMap::new(left, right, &candidates, goal));
 
-    let independent = is_independent(sweep.method);
+    // Which are stopped early depends on the others.
+    let is_whole = !trials.iter().any(|trial| trial.outcome == Outcome::Stopped);
+    let independent = is_independent(sweep.method) && is_whole;
     let drawn = if independent { drawn(&candidates, goal, constant.as_ref()) } else { Vec::new() };
     let back = |gain: ExpectedBest| ExpectedBest { value: cost(-gain.value, goal), ..gain };
     let further = drawn.len() / 2;

@@ -221,6 +221,9 @@ fn isolation_table(ladder: &Ladder, found: &Explanation) -> Table {
 }
 
 fn expected_table(found: &Explanation, width: Option<usize>) -> String {
+    if !found.independent {
+        return "not told: the configurations are no independent draws\n".to_owned();
+    }
     if found.expected_best.len() < 2 {
         return String::new();
     }
