@@ -77,6 +77,12 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Rank configurations by the mean over their replicates
     Best(BestArguments),
+    /// Say which parameters mattered, how sure that is, and what to try next
+    ///
+    /// Shares of the variance for a full grid, importances for any other sweep; what came of each value at its best; a map
+    /// of the two parameters that matter most; whether the best lies at an edge of what was tried, and whether more
+    /// trials would help. docs/explain.md says what each number is, and what it is not.
+    Explain(ExplainArguments),
     /// List trials
     Trials(TrialsArguments),
     /// Show one trial: settings, attempts, failures, final values
@@ -323,6 +329,19 @@ pub(crate) struct BestArguments {
     /// With --test: device to compute on
     #[arg(long, default_value = "auto", requires = "test")]
     pub(crate) device: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// Explain another metric, such as validation/loss
+    #[arg(long)]
+    pub(crate) metric: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

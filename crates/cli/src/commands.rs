@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod curve;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod gc;

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod constraint;
 pub mod draft;
+pub mod effects;
 pub mod equivalent;
 pub mod extension;
 pub mod facts;

@@ -80,6 +80,12 @@ impl Parameter {
         self.cases.iter().position(|case| case.fits(value_of))
     }
 
+    /// Returns when a case applies, as `optimizer=adamw`; nothing where it always does.
+    pub fn when(&self, case: usize) -> String {
+        let text = self.cases.get(case).map(ToString::to_string).unwrap_or_default();
+        text.strip_prefix(" when ").unwrap_or(&text).to_owned()
+    }
+
     /// Returns the names of the keys that its cases depend on.
     pub fn depends_on(&self) -> impl Iterator<Item = &str> {
         self.cases.iter().flat_map(|case| case.when.keys().map(String::as_str))

@@ -1,6 +1,8 @@
 //! Views as text for a terminal.
 
 pub mod escaped;
+pub mod explanation;
+pub mod heat_map;
 pub mod number;
 pub mod plot;
 pub mod progress;

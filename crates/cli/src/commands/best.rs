@@ -115,7 +115,7 @@ pub(crate) fn ranked(trials: Vec<RankedTrial>, objective: &Objective) -> Vec<Ran
 }
 
 /// Returns the sweep's objective, or one for another metric of it.
-fn objective(
+pub(crate) fn objective(
     reader: &Reader,
     summary: &SweepSummary,
     metric: Option<&str>,

@@ -59,6 +59,18 @@ impl Style {
         }
     }
 
+    /// Returns `text` in a colour from dark blue (0) to yellow (1) where colours are allowed.
+    ///
+    /// The steps lie along viridis, which is told apart without seeing colours too, in the terminal's cube of 256.
+    pub fn heat(self, share: f64, text: &str) -> String {
+        const STEPS: [u8; 8] = [54, 60, 61, 67, 73, 72, 113, 185];
+        if !self.colour {
+            return text.to_owned();
+        }
+        let step = STEPS[((share.clamp(0.0, 1.0) * 8.0) as usize).min(7)];
+        format!("\x1b[38;5;{step}m{text}\x1b[0m")
+    }
+
     /// Returns a bar of `width` characters of which `share` is filled.
     pub fn bar(self, share: f64, width: usize) -> String {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
