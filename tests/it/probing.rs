@@ -41,6 +41,9 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
     sandbox
         .converge(&["probe", "sweeps/smoke.toml", "optimizer=sgd", "--steps", "40"])
         .expect_code(0);
+    let chosen =
+        "select json_extract(configuration, '$.optimizer') from sweep_trials where number = 2";
+    assert_eq!(sandbox.rows(chosen), ["sgd"]);
     assert_eq!(sandbox.number("select count(*) from sweep_trials where kind = 'probe'"), Some(2));
     for reading in
         [&["show", "2"][..], &["curve", "1-2"], &["trials"], &["status"], &["watch", "--once"]]

@@ -26,6 +26,8 @@ const CORE: f64 = 6e10;
 const MOST: usize = 8;
 /// Classes that a table shows.
 const SHOWN: usize = 12;
+/// What tells classes apart that differ in nothing else.
+const DATA_AND_MODEL: &str = "data and model";
 /// Entries that the home keeps.
 const KEPT: usize = 1000;
 
@@ -90,7 +92,7 @@ impl Classes {
                     operations: 3.0 * per_example(facts) * batch_size as f64,
                 });
                 let mut part = class;
-                part["data and model"] = (trial.case + 1).into();
+                part[DATA_AND_MODEL] = (trial.case + 1).into();
                 parts.push(part);
                 classes.all.len() - 1
             });
@@ -126,9 +128,13 @@ impl Classes {
         let chosen = chosen.filter(|chosen| !chosen.is_empty())?;
         let cost = |index: usize| {
             let own = self.all[index].operations;
-            let distance = |other: usize| (own / self.all[other].operations).ln().abs();
-            let nearest =
-                chosen.iter().min_by(|left, right| distance(left.0).total_cmp(&distance(right.0)));
+            // Its own figures before those of another that does as much.
+            let distance =
+                |other: usize| (other != index, (own / self.all[other].operations).ln().abs());
+            let nearest = chosen.iter().min_by(|left, right| {
+                let (left, right) = (distance(left.0), distance(right.0));
+                left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
+            });
             nearest.map(|(other, measured)| {
                 let ratio = if index == *other { 1.0 } else { own / self.all[*other].operations };
                 let step = measured.cost.step;
@@ -140,12 +146,13 @@ impl Classes {
     }
 }
 
-/// Names classes by what not all of them have.
+/// Names classes by what not all of them have; by data and model only where nothing else tells them apart.
 fn names(parts: &[Value]) -> Vec<String> {
-    let name = |part: &Value| {
+    let name = |part: &Value, with_data: bool| {
         let entries = part.as_object().into_iter().flatten();
-        let told =
-            entries.filter(|(key, value)| parts.iter().any(|other| other[key.as_str()] != **value));
+        let told = entries
+            .filter(|(key, value)| parts.iter().any(|other| other[key.as_str()] != **value))
+            .filter(|(key, _)| with_data || *key != DATA_AND_MODEL);
         let words: Vec<String> = told
             .map(|(key, value)| match value.as_str() {
                 Some(word) => format!("{key}={word}"),
@@ -157,7 +164,12 @@ fn names(parts: &[Value]) -> Vec<String> {
             .collect();
         if words.is_empty() { "all".to_string() } else { words.join(" ") }
     };
-    parts.iter().map(name).collect()
+    let short: Vec<String> = parts.iter().map(|part| name(part, false)).collect();
+    let is_one = |name: &String| short.iter().filter(|other| *other == name).count() == 1;
+    match short.iter().all(is_one) {
+        true => short,
+        false => parts.iter().map(|part| name(part, true)).collect(),
+    }
 }
 
 fn any(flags: &Value) -> bool {

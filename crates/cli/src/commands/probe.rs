@@ -209,6 +209,17 @@ fn given(overrides: &[String]) -> Result<Configuration, Report> {
     Ok(values)
 }
 
+/// Returns the settings that the command line fixes, the learning rate apart.
+fn fixed(source: &SweepSource) -> Configuration {
+    let names = source.overrides.iter().filter_map(|text| text.split_once('='));
+    let keys = names.filter_map(|(name, _)| Key::find(name.trim())).map(Key::short_name);
+    let searched =
+        |name: &str| source.sweep.parameters.iter().any(|parameter| parameter.name == name);
+    keys.filter(|name| *name != "learning_rate" && !searched(name))
+        .filter_map(|name| Some((name.to_string(), source.sweep.fixed(name)?)))
+        .collect()
+}
+
 /// The probe to train.
 struct Plan {
     choice: Choice,
@@ -231,7 +242,11 @@ impl Plan {
             Origin::File(_) => &nothing,
             Origin::Stored(given) => given,
         };
-        let choice = probe::choice(sweep, given);
+        let mut choice = probe::choice(sweep, given);
+        if let Origin::File(source) = origin {
+            // What the command line fixes tells this probe from others of the file.
+            choice.configuration.extend(fixed(source));
+        }
         let trial = sweep.settings_of(&choice.configuration);
         let ramp = wishes.ramp(probe::ramp(trial.train.optimizer))?;
         let sample = Sample {
