@@ -30,6 +30,8 @@ mod homes;
 mod licences;
 /// The page of all metrics.
 mod metrics_page;
+/// Before a search and after it: which learning rates are worth one, how long it will take, and what comes next.
+mod probing;
 /// Killed at any moment and resumed, a sweep ends as if nothing had happened.
 mod resume;
 /// `resume` as a plan: what it would do, and failed trials that are tried again.

@@ -48,7 +48,21 @@ pub(crate) enum Command {
     /// writes has been checked against model and data, as by `converge plan`.
     Init(InitArguments),
     /// Check a sweep file, model and data, and show what would run; changes nothing but the cache
+    ///
+    /// The time is guessed from sizes until it is measured: `--measure` trains each cost class (trials that agree in batch
+    /// size, optimizer, model, data and what else decides how long a step takes) for a moment, with as many workers as the
+    /// sweep will have. What it finds is kept in the home, for this and other sweeps with such trials on this machine.
     Plan(PlanArguments),
+    /// Find which learning rates are worth a search: one short training that climbs through them
+    ///
+    /// The learning rate rises from step to step, by the same factor, until the loss blows up or the steps are done. A
+    /// plot shows the loss over the learning rate, with the range that it proposes and lines for the sweep file. Of other
+    /// searched parameters the first value is taken, or the middle of the range; KEY=VALUE takes another.
+    ///
+    /// The probe of a FILE is kept in a sweep `NAME-probe`, so that the file can change; the probe of a stored SWEEP
+    /// stands beside its search, is not ranked, not counted, and takes nothing of `[budget] max_steps`. Stopped or killed,
+    /// it goes on with the same command or with `resume`; done, the same command shows it again.
+    Probe(ProbeArguments),
     /// Run a sweep: start it, or go on where it stands; nothing is trained twice
     Run(RunArguments),
     /// Go on with a sweep as it is stored, or with one that is paused; or show what that would do
@@ -83,6 +97,13 @@ pub(crate) enum Command {
     /// of the two parameters that matter most; whether the best lies at an edge of what was tried, and whether more
     /// trials would help. docs/explain.md says what each number is, and what it is not.
     Explain(ExplainArguments),
+    /// Write the sweep file that comes after a sweep: around its best, with more seeds, without what made no difference
+    ///
+    /// Ranges lie around the best value, and reach further out where it was the smallest or largest tried; values at which
+    /// nothing worked are left out. A parameter whose values are no further apart than shuffled results are is fixed at the
+    /// best's value. The best configurations come first. The comments say why, line by line; nothing is run, and a file
+    /// that is there is not changed.
+    Next(NextArguments),
     /// List trials
     Trials(TrialsArguments),
     /// Show one trial: settings, attempts, failures, final values
@@ -208,6 +229,32 @@ pub(crate) struct PlanArguments {
     /// Overrides: `learning_rate=1e-5,2e-5 epochs=5 data.train=x.tsv run.device=cuda`; `~momentum` takes a key out
     #[arg(value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    /// Measure what steps, evaluations and starts take, for a forecast of time and memory
+    #[arg(long)]
+    pub(crate) measure: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `probe`.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArguments {
+    /// Sweep file, or the name of a stored sweep
+    #[arg(value_name = "FILE|SWEEP")]
+    pub(crate) target: String,
+    /// Overrides, as for `run`; for a stored sweep one value each, such as `optimizer=sgd batch_size=32`
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Steps of the climb; 100 to 200 are usual
+    #[arg(long, default_value_t = converge_core::probe::STEPS)]
+    pub(crate) steps: u64,
+    /// Learning rate of the first step [default: 1e-7; sgd: 1e-5; adagrad: 1e-6]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) from: Option<f64>,
+    /// Learning rate of the last step [default: 0.1; sgd: 10; adagrad: 1]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) to: Option<f64>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -345,6 +392,19 @@ pub(crate) struct ExplainArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `next`.
+#[derive(Debug, Args)]
+pub(crate) struct NextArguments {
+    /// Name of the sweep [default: the latest]
+    pub(crate) sweep: Option<String>,
+    /// File to write [default: the new name, with `.toml`]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Name of the new sweep [default: the old one's with `-2`, or the next number]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
 }
 
 /// `trials`.

@@ -340,6 +340,22 @@ pub(crate) async fn carry_out(
     Ok((ending, store))
 }
 
+/// Trains what is open of a record with one worker: a trial beside the search.
+pub(crate) async fn alone(
+    home: &Home,
+    store: Store,
+    record: &SweepRecord,
+    prepared: &Prepared,
+    interrupts: &mut Interrupts,
+) -> Result<(Store, Ending), Report> {
+    let plan = capacity::worker_plan(home, &definition(record)?, prepared, 1);
+    let mut display = Display::new(record);
+    let update = &mut |update: &Update<'_>| display.update(update);
+    let ended = carry_out(home, store, record, prepared, &plan, interrupts, update).await;
+    display.finish();
+    ended.map(|(ending, store)| (store, ending))
+}
+
 /// Does the cleaning that a killed session left undone.
 fn clean_up(
     home: &Home,

@@ -11,6 +11,8 @@ mod budget;
 mod capacity;
 mod card;
 mod commands;
+mod cost;
+mod costing;
 mod device;
 mod display;
 mod drive;
@@ -20,6 +22,7 @@ mod home;
 mod operator;
 mod output;
 mod question;
+mod ramp_report;
 mod report;
 mod selector;
 mod standing;
@@ -73,6 +76,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Completions(completions) => commands::completions::run(completions),
         Command::Manual(manual) => commands::manual::run(manual),
         Command::Plan(plan) => commands::plan::run(plan, &home),
+        Command::Next(next) => commands::next::run(next, &home),
+        Command::Probe(probe) => commands::probe::run(probe, &home),
         Command::Run(run) => commands::run::run(run, &home),
         Command::Resume(resume) => commands::resume::run(resume, &home),
         Command::Extend(extend) => commands::extend::run(extend, &home),

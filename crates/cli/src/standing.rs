@@ -13,7 +13,7 @@ use converge_core::statistics::standing::{
 use converge_scheduler::trials::definition;
 use converge_store::{RankedTrial, Reader, SweepSummary};
 
-use crate::commands::init::per_example;
+use crate::cost::per_example;
 use crate::report::Report;
 
 /// Configurations that are compared: the best so many by the mean. One behind all of these is hardly the best, and

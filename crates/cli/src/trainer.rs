@@ -148,6 +148,9 @@ impl Script<'_> {
                 "this trial is a refit: the validation examples are trained on as well".into(),
             );
         }
+        if self.settings.train.ramp.is_some() {
+            lines.push("this trial is a probe: its learning rate climbs, and follows no scheduler of the Trainer's".into());
+        }
         let defaults =
             Settings::defaults(self.settings.model.clone(), self.settings.data.train.clone());
         let [own, defaults] = [self.settings, &defaults].map(|settings| json!(settings));

@@ -5,6 +5,7 @@ mod text;
 
 pub use columns::{Picked, Roles, Wishes, roles};
 pub use text::{Draft, Grid, draft, task_words};
+pub(crate) use text::{one_line, quoted};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 pub mod budget;
 pub mod constraint;
+pub mod cost;
 pub mod draft;
 pub mod effects;
 pub mod equivalent;
@@ -21,10 +22,13 @@ pub mod machine;
 pub mod materialise;
 pub mod metric;
 pub mod micro_batches;
+pub mod next;
 pub mod objective;
 pub mod packed;
 pub mod placement;
+pub mod probe;
 pub mod problem;
+pub mod ramp;
 pub mod ranking;
 pub mod refit;
 pub mod resumption;

@@ -77,7 +77,7 @@ fn written(configuration: &Configuration) -> String {
 }
 
 /// Returns a sound order to decide parameters in: none before those that its cases depend on.
-fn dependency_order(sweep: &Sweep) -> Vec<usize> {
+pub(crate) fn dependency_order(sweep: &Sweep) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let named = |name: &str| sweep.parameters.iter().position(|parameter| parameter.name == name);
     // Conditions have no circles (checked when read), so each round decides at least one parameter.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ramp::Ramp;
 use crate::task::Task;
 
 /// Everything that decides what one trial computes, but for its seeds.
@@ -98,6 +99,10 @@ pub struct TrainSettings {
     /// How the examples of an epoch are ordered.
     #[serde(default, skip_serializing_if = "Sampling::is_default")]
     pub sampling: Sampling,
+    /// Climbs through learning rates instead of following `schedule`, and ends where the loss has blown up. Not for
+    /// sweep files: [`crate::probe`] sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
 }
 
 fn one() -> f64 {
@@ -484,6 +489,7 @@ impl TrainSettings {
             layerwise_decay: 1.0,
             head_learning_rate: None,
             sampling: Sampling::Shuffle,
+            ramp: None,
         }
     }
 

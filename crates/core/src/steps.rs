@@ -2,6 +2,9 @@
 
 use crate::settings::TrainSettings;
 
+/// Training examples that each evaluation goes through as well, dropout off.
+pub const TRAIN_SUBSET: u64 = 256;
+
 /// Returns the steps of one pass over the training split; the last one may hold fewer examples.
 pub fn steps_per_epoch(train_examples: u64, train: &TrainSettings) -> u64 {
     train_examples.div_ceil(train.batch_size.max(1))
@@ -28,8 +31,11 @@ pub fn warmup_steps(total_steps: u64, train: &TrainSettings) -> u64 {
 }
 
 /// Returns whether the model is evaluated after `step` (counted from 1): evenly spaced within each
-/// epoch, and always after the last.
+/// epoch, and always after the last; never on a ramp, of which only the training loss is wanted.
 pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bool {
+    if train.ramp.is_some() {
+        return false;
+    }
     let last = total_steps(train_examples, train);
     if step == 0 || step >= last {
         return step == last && step > 0;
@@ -40,6 +46,22 @@ pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bo
     let due = |step: u64| u128::from(step) * evaluations / u128::from(in_epoch);
     let place = (step - 1) % in_epoch;
     due(place + 1) > due(place)
+}
+
+/// Returns how often the model is evaluated in the whole training.
+pub fn evaluations(train_examples: u64, train: &TrainSettings) -> u64 {
+    let last = total_steps(train_examples, train);
+    if last == 0 || train.ramp.is_some() {
+        return 0;
+    }
+    let in_epoch = steps_per_epoch(train_examples, train).max(1);
+    let each = u128::from(train.evaluations_per_epoch.min(in_epoch));
+    let due = |steps: u64| {
+        let (epochs, rest) = (steps / in_epoch, steps % in_epoch);
+        u128::from(epochs) * each + u128::from(rest) * each / u128::from(in_epoch)
+    };
+    // Those before the last step, and the last.
+    u64::try_from(due(last - 1)).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -87,5 +109,23 @@ mod tests {
         assert_eq!(evaluated(8, &train), [2, 4, 6, 8, 9]);
         train.evaluations_per_epoch = 0;
         assert_eq!(evaluated(8, &train), [9]);
+    }
+    #[test]
+    fn evaluations_are_counted_as_they_happen() {
+        for (examples, batch_size, epochs) in
+            [(8, 1, 2), (10, 1, 2), (2, 1, 2), (100, 16, 3), (7, 16, 1)]
+        {
+            for evaluations_per_epoch in [0, 1, 3, 4, 50] {
+                for max_steps in [None, Some(1), Some(9), Some(13)] {
+                    let train = TrainSettings {
+                        evaluations_per_epoch,
+                        max_steps,
+                        ..settings(batch_size, epochs)
+                    };
+                    let counted = evaluated(examples, &train).len() as u64;
+                    assert_eq!(evaluations(examples, &train), counted, "{examples} {train:?}");
+                }
+            }
+        }
     }
 }

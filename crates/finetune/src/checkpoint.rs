@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use converge_bert::{BertClassifier, weights};
+use converge_core::ramp::Watch;
 use converge_faults::{disk, point};
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
@@ -47,6 +48,9 @@ pub(crate) struct Progress {
     /// With float16 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) loss_scale: Option<LossScale>,
+    /// On a ramp only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<Watch>,
 }
 
 /// The best evaluation so far.

@@ -1,5 +1,6 @@
 //! The learning rate as a pure function of the step: a resumed training cannot drift.
 
+use converge_core::ramp::Ramp;
 use converge_core::settings::{Schedule, TrainSettings};
 use converge_core::steps;
 
@@ -10,6 +11,8 @@ pub(crate) struct LearningRate {
     shape: Schedule,
     warmup_steps: u64,
     total_steps: u64,
+    /// In place of all that.
+    ramp: Option<Ramp>,
 }
 
 impl LearningRate {
@@ -20,6 +23,7 @@ impl LearningRate {
             shape: train.schedule,
             warmup_steps: steps::warmup_steps(total_steps, train),
             total_steps,
+            ramp: train.ramp,
         }
     }
 
@@ -28,7 +32,10 @@ impl LearningRate {
     /// # Units
     /// Updates count from 0, as in the reference: the first update of a warm-up has rate 0.
     pub(crate) fn at(&self, update: u64) -> f64 {
-        self.peak * self.share(update)
+        match self.ramp {
+            Some(ramp) => ramp.at(update, self.total_steps),
+            None => self.peak * self.share(update),
+        }
     }
 
     /// Returns the share of the peak at `update`.
@@ -59,7 +66,7 @@ mod tests {
     use super::*;
 
     fn shares(shape: Schedule, warmup_steps: u64, total_steps: u64) -> Vec<f64> {
-        let rate = LearningRate { peak: 1.0, shape, warmup_steps, total_steps };
+        let rate = LearningRate { peak: 1.0, shape, warmup_steps, total_steps, ramp: None };
         (0..=total_steps).map(|update| rate.at(update)).collect()
     }
 
@@ -113,6 +120,15 @@ mod tests {
     fn constant_is_that_of_transformers() {
         let expected = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
         assert_near(&shares(Schedule::Constant, 3, 10), &expected);
+    }
+
+    #[test]
+    fn a_ramp_takes_the_place_of_warm_up_and_shape() {
+        let ramp = Some(Ramp { from: 1e-4, to: 1e-1 });
+        let train = TrainSettings { ramp, ..TrainSettings::defaults() };
+        let rate = LearningRate::new(&train, 4);
+        let rates: Vec<f64> = (0..4).map(|update| rate.at(update)).collect();
+        assert_near(&rates, &[1e-4, 1e-3, 1e-2, 1e-1]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use converge_bert::{BertClassifier, LayerGroup, Parameter};
 use converge_core::failure::FailureClass;
 use converge_core::micro_batches::MicroBatches;
 use converge_core::problem::Problem;
+use converge_core::ramp::Watch;
 use converge_core::seed::Seed;
 use converge_core::settings::{Freeze, Precision, Settings, TrainSettings};
 use converge_core::steps;
@@ -31,9 +32,6 @@ use crate::schedule::LearningRate;
 use crate::source::Source;
 use crate::train::{CheckpointClock, Training};
 use crate::travel::Travel;
-
-/// Training examples that are evaluated with dropout off.
-const TRAIN_SUBSET: u64 = 256;
 
 /// Loads data and model, and goes on from a checkpoint if the job names one.
 ///
@@ -82,6 +80,7 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         best: None,
         unreported: Vec::new(),
         loss_scale: (train.precision == Precision::Float16).then(LossScale::new),
+        watch: train.ramp.map(|_| Watch::default()),
     };
     if let Some(directory) = &job.resume_from {
         best.create()?;
@@ -94,7 +93,8 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
     let class_counts = dataset.train.class_counts(dataset.labels.len());
     let strata = dataset.train.all_strata();
     let subset_seed = job.seeds.split.stream("train_subset", 0);
-    let subset = split::limit((0..examples).collect(), &strata, Some(TRAIN_SUBSET), subset_seed);
+    let subset =
+        split::limit((0..examples).collect(), &strata, Some(steps::TRAIN_SUBSET), subset_seed);
     Ok(Training {
         model: Some(model),
         optimizer,

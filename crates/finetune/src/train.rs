@@ -56,7 +56,7 @@ pub fn fine_tune(job: &Job, observer: &mut dyn Observer) -> Result<Ending, FineT
                 }
             }
         }
-        if training.progress.step >= training.total_steps {
+        if training.progress.step >= training.total_steps || training.has_blown_up() {
             return training.complete();
         }
         if observer.control() == Control::Stop {
@@ -182,7 +182,16 @@ impl Training {
         }
         let seconds = begin.elapsed().as_secs_f64();
         self.progress.unreported.push((STEP_SECONDS.to_owned(), seconds));
+        if let Some(watch) = &mut self.progress.watch {
+            // A gradient that is not finite leaves the model as it is: nothing would be learned from going on.
+            watch.note(if norms.global.is_finite() { loss } else { f64::NAN });
+        }
         Control::Continue
+    }
+
+    /// Returns whether a ramp has come to its end: it was made to find it.
+    fn has_blown_up(&self) -> bool {
+        self.progress.watch.is_some_and(|watch| watch.has_blown_up())
     }
 
     /// Computes the gradients of a step, with a loss scale that they survive; none if the observer asks to stop.
@@ -268,7 +277,7 @@ impl Training {
             }
         }
         self.progress.unreported.clear();
-        if let Some(quantity) = diverged(&metrics) {
+        if let Some(quantity) = diverged(&metrics).filter(|_| self.progress.watch.is_none()) {
             observer.observe(step, &metrics, None);
             return Ok(Report::Diverged(quantity));
         }

@@ -2,10 +2,10 @@
 
 use converge_core::ids::TrialId;
 use converge_core::micro_batches::factor_after_oom;
-use converge_core::refit;
 use converge_core::seed::TrialSeeds;
 use converge_core::sweep::Sweep;
 use converge_core::trial::{TrialKind, TrialState};
+use converge_core::{probe, refit};
 use converge_protocol::message::Work;
 use converge_store::{QueryError, Reader, SweepRecord};
 
@@ -59,9 +59,10 @@ pub fn load(
                 .settings(stored.id)?
                 .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
         };
-        // A refit has nothing left to choose by.
+        // A refit has nothing left to choose by, and a probe nothing to choose.
         let objective = match stored.kind {
             TrialKind::Refit => refit::objective(),
+            TrialKind::Probe => probe::objective(),
             _ => sweep.objective.clone(),
         };
         let facts =

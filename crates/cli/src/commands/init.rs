@@ -11,7 +11,7 @@ use converge_core::materialise::{cases, trials};
 use converge_core::sampler::sample;
 use converge_core::sweep::Sweep;
 use converge_core::task::Task;
-use converge_dashboard::terminal::number::{count, duration};
+use converge_dashboard::terminal::number::count;
 use converge_scheduler::home::Home;
 use converge_scheduler::machine;
 use converge_scheduler::session::Interrupts;
@@ -22,11 +22,8 @@ use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::home::working_directory;
 use crate::report::Report;
-use crate::{output, sweep_source};
+use crate::{cost, output, sweep_source};
 
-/// What a core does in a training: 9e10 were seen on a Zen 4 that did nothing else. Unit: floating-point operations a
-/// second.
-const CORE: f64 = 6e10;
 /// Any sweep: it names the device of the worker that looks at the file.
 const ANY: &str =
     "[sweep]\nname = \"any\"\n[model]\npreset = \"tiny\"\n[data]\ntrain = \"any.csv\"\n";
@@ -138,45 +135,9 @@ fn cost(sweep: &Sweep, prepared: &Prepared) -> String {
     let (planned, _) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
     let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
     let words = format!("{} trials, {} steps in all", planned.len(), count(steps));
-    if prepared.chosen.device != "cpu" {
-        return words;
-    }
-    let operations: f64 = planned
-        .iter()
-        .map(|trial| {
-            let facts = &prepared.facts[trial.case];
-            let examples = trial.total_steps * trial.settings.train.batch_size;
-            let evaluated = facts.validation.as_ref().map_or(0, |split| split.examples)
-                * trial.settings.train.epochs
-                * trial.settings.train.evaluations_per_epoch;
-            // Forward is two operations a weight and token, backward twice that.
-            per_example(facts) * (3 * examples + evaluated) as f64
-        })
-        .sum();
-    let cores = machine::look().cores;
-    let seconds = operations / (CORE * cores as f64);
-    format!("{words}: perhaps {} on {cores} cores, guessed from sizes alone", rounded(seconds))
-}
-
-/// Returns the operations of a forward pass over one example.
-pub(crate) fn per_example(facts: &Facts) -> f64 {
-    let model = &facts.model;
-    let layer =
-        4 * model.hidden_size * model.hidden_size + 2 * model.hidden_size * model.intermediate_size;
-    let [_, median, _, _] = facts.train.token_lengths;
-    2.0 * (model.layers * layer * median.min(facts.max_length)) as f64
-}
-
-/// A guess has no digits to spare.
-fn rounded(seconds: f64) -> String {
-    let unit = if seconds < 60.0 {
-        5.0
-    } else if seconds < 3600.0 {
-        60.0
-    } else {
-        600.0
-    };
-    duration((seconds / unit).ceil() * unit).trim_end_matches(" 00 s").to_string()
+    let Some(seconds) = cost::guessed_seconds(prepared, &planned) else { return words };
+    let (cores, seconds) = (machine::look().cores, cost::rounded(seconds));
+    format!("{words}: perhaps {seconds} on {cores} cores, guessed from sizes alone")
 }
 
 fn summary(
@@ -218,7 +179,8 @@ fn summary(
 }
 
 /// Writes the file whole or not at all; one that came into being meanwhile is not written over.
-fn write(output: &Path, text: &str, force: bool) -> Result<(), Report> {
+/// Writes a file, and the folders that it lies in; over one that is there only with `force`.
+pub(crate) fn write(output: &Path, text: &str, force: bool) -> Result<(), Report> {
     let unwritten = |error: std::io::Error| {
         Report::usage(
             format!("cannot write `{}`: {error}", output.display()),

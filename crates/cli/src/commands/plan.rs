@@ -1,6 +1,7 @@
 //! `converge plan`: what would run, without running it.
 
 use converge_core::facts::{Facts, SplitFacts};
+use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{PlannedTrial, trials};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::sweep::Sweep;
@@ -10,15 +11,17 @@ use converge_dashboard::terminal::number::{bytes, count, general, plural, share}
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
+use converge_scheduler::trials::SCRIPTED;
 use converge_store::Reader;
 use serde_json::json;
 
 use crate::arguments::PlanArguments;
 use crate::budget::Spent;
+use crate::cost::{Classes, Costs, Outlook};
 use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::{capacity, output, sweep_source};
+use crate::{capacity, costing, output, sweep_source};
 
 /// Trials that the text shows.
 const SHOWN: usize = 12;
@@ -26,32 +29,58 @@ const SHOWN: usize = 12;
 /// Runs the command.
 pub(crate) fn run(arguments: &PlanArguments, home: &Home) -> Result<ExitCode, Report> {
     let mut source = sweep_source::read(&arguments.file, &arguments.overrides, None)?;
-    let prepared = drive::runtime()?.block_on(async {
+    drive::runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
-        drive::prepare_sweep(&mut source.sweep, home, &mut interrupts).await
-    })?;
-    let sweep = &source.sweep;
+        let prepared = drive::prepare_sweep(&mut source.sweep, home, &mut interrupts).await?;
+        show(arguments, home, &source.sweep, &prepared, &mut interrupts).await
+    })
+}
+
+async fn show(
+    arguments: &PlanArguments,
+    home: &Home,
+    sweep: &Sweep,
+    prepared: &Prepared,
+    interrupts: &mut Interrupts,
+) -> Result<ExitCode, Report> {
     let (planned, same) = trials(sweep, &prepared.sample, &prepared.cases, &prepared.facts);
     let skipped = prepared.sample.skipped + same;
     let spent = spent(sweep, home)?;
+    let plan = capacity::worker_plan(home, sweep, prepared, planned.len() as u64);
+    let classes = Classes::of(prepared, &planned, plan.workers, plan.threads);
+    let costs = match arguments.measure {
+        true if sweep.run.device == SCRIPTED => {
+            return Err(Report::usage(
+                "device `scripted` trains nothing: there is nothing to measure",
+                "a script says how long its steps take",
+            ));
+        }
+        true => {
+            costing::measure(home, sweep, prepared, &planned, &classes, &plan, interrupts).await?
+        }
+        false => Costs::read(home),
+    };
+    let outlook = Outlook::of(&classes, &costs, prepared, &planned, plan.workers);
     if arguments.json {
         output::json(&json!({
             "sweep": sweep,
             "facts": prepared.facts,
             "skipped": skipped,
-            "left_out": left_out_json(sweep, &prepared),
+            "left_out": left_out_json(sweep, prepared),
             "device": prepared.chosen.device,
             "budget": spent.json(),
+            "time": outlook.json(&classes, plan.workers),
             "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
             "trials": planned.iter().map(|trial| json!({
                 "configuration": trial.configuration, "replicate": trial.replicate, "kind": trial.kind,
                 "fingerprint": trial.fingerprint, "total_steps": trial.total_steps,
-                "peak_memory_bytes": memory(&prepared, trial),
-                "fits": capacity::fits(&prepared, memory(&prepared, trial)),
+                "peak_memory_bytes": memory(prepared, trial),
+                "fits": capacity::fits(prepared, memory(prepared, trial)),
             })).collect::<Vec<_>>(),
         }))?;
     } else {
-        output::data(&text(home, sweep, &prepared, &planned, skipped, &spent));
+        let time = Time { plan: &plan, classes: &classes, outlook: &outlook };
+        output::data(&text(sweep, prepared, &planned, skipped, &spent, &time));
     }
     Ok(ExitCode::Done)
 }
@@ -73,14 +102,22 @@ fn memory(prepared: &Prepared, trial: &PlannedTrial) -> u64 {
     capacity::predicted_memory(prepared, &trial.settings.train, trial.case)
 }
 
+/// What is known of how long it takes.
+struct Time<'a> {
+    plan: &'a WorkerPlan,
+    classes: &'a Classes,
+    outlook: &'a Outlook,
+}
+
 fn text(
-    home: &Home,
     sweep: &Sweep,
     prepared: &Prepared,
     planned: &[PlannedTrial],
     skipped: u64,
     spent: &Spent,
+    time: &Time<'_>,
 ) -> String {
+    let Time { plan, classes, outlook } = *time;
     let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
     let mut text =
         format!("sweep `{}`: {} trials, {} steps in all", sweep.name, planned.len(), count(steps));
@@ -96,11 +133,13 @@ fn text(
         }
         text += &facts_text(facts);
     }
-    let plan = capacity::worker_plan(home, sweep, prepared, planned.len() as u64);
     text += &format!(
         "\nworkers     {} on {} ({})\n",
         plan.workers, prepared.chosen.device, plan.reason
     );
+    if sweep.run.device != SCRIPTED {
+        text += &format!("time        {}\n", outlook.words(plan.workers));
+    }
     text += &format!("disk        {}\n", disk(sweep, prepared, plan.workers));
     if let Some(budget) = spent.text() {
         text += &format!("budget      {budget}\n");
@@ -108,7 +147,12 @@ fn text(
     if sweep.budget.max_steps.is_some_and(|most| most < steps) {
         text += "            fewer steps than all trials take: the last ones will not be run\n";
     }
+    text += &too_long(sweep, outlook);
     text += "\n";
+    let costs = outlook.table(classes, prepared, planned);
+    if !costs.is_empty() {
+        text += &format!("{costs}\n");
+    }
     text += &trial_table(prepared, planned);
     let fits = |trial: &&PlannedTrial| capacity::fits(prepared, memory(prepared, trial));
     let too_large = planned.iter().filter(|trial| !fits(trial)).count();
@@ -135,6 +179,21 @@ fn text(
         (!varied).then_some("")
     });
     text
+}
+
+/// Says whether the time of the budget suffices for all trials.
+fn too_long(sweep: &Sweep, outlook: &Outlook) -> String {
+    let Some((most, seconds)) = sweep.budget.max_wall.zip(outlook.seconds()) else {
+        return String::new();
+    };
+    let most = most.seconds() as f64;
+    match seconds > most {
+        true => format!(
+            "            less time than all trials take: about {:.0} % of the work will be done\n",
+            100.0 * most / seconds
+        ),
+        false => "            time enough for all trials\n".into(),
+    }
 }
 
 /// Points that constraints leave out, each with its count and its first few, and draws that were not to be had.

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &RefitArguments, home: &Home) -> Result<ExitCode, R
         record.open_trials.retain(|trial| trial.number == number);
         let prepared = stored::prepare(&record, store.read(), &sweep, home, &mut interrupts).await?;
         output::talk(&plan.announcement(number, &prepared));
-        let store = train(home, store, &record, &prepared, &mut interrupts).await?;
+        let store = drive::alone(home, store, &record, &prepared, &mut interrupts).await?;
         match store {
             (store, Ending::Finished { .. }) => conclude(&store, &record, &plan, number),
             (_, Ending::Interrupted { at_once, reason }) => {
@@ -254,21 +254,6 @@ fn done(
             Ok(None)
         }
     }
-}
-
-async fn train(
-    home: &Home,
-    store: Store,
-    record: &SweepRecord,
-    prepared: &Prepared,
-    interrupts: &mut Interrupts,
-) -> Result<(Store, Ending), Report> {
-    let plan = crate::capacity::worker_plan(home, &definition(record)?, prepared, 1);
-    let mut display = crate::display::Display::new(record);
-    let update = &mut |update: &converge_scheduler::session::Update<'_>| display.update(update);
-    let ended = drive::carry_out(home, store, record, prepared, &plan, interrupts, update).await;
-    display.finish();
-    ended.map(|(ending, store)| (store, ending))
 }
 
 /// Tells what came of it.

@@ -77,6 +77,12 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     if trial.kind == TrialKind::Refit {
         text += "trained on training and validation data together: not ranked, and no score on validation data\n";
     }
+    if let Some(ramp) = detail.settings.train.ramp {
+        text += &format!(
+            "learning rates from {:e} to {:e}, until the loss blew up; `converge probe` shows what they tell\n",
+            ramp.from, ramp.to
+        );
+    }
     if let Some(weights) = &trial.best_weights {
         text += &format!("best weights: {} (step {})\n", weights.directory, weights.step);
     }

@@ -108,7 +108,7 @@ fn beside(sweep: &SweepSummary) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    format!("{} beside the search (refits): {}\n", sweep.name, told.join(", "))
+    format!("{} beside the search (refits, probes): {}\n", sweep.name, told.join(", "))
 }
 
 fn spent(

@@ -266,7 +266,7 @@ fn model_and_data(draft: &Draft<'_>) -> String {
 }
 
 /// Writes a text as TOML does.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
         match character {
@@ -282,6 +282,6 @@ fn quoted(text: &str) -> String {
 }
 
 /// A stranger's names must not begin a line of their own.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

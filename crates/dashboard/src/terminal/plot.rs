@@ -62,6 +62,22 @@ pub fn plot_over(
     }
 }
 
+/// Returns a curve over learning rates, which stand on a logarithmic axis; under it the range between two of them, with
+/// what it is.
+pub fn plot_rates(
+    points: &[(f64, f64)],
+    settings: &PlotSettings<'_>,
+    range: Option<(f64, f64, &str)>,
+) -> String {
+    let title = format!("{}{}\n", printable(settings.metric), settings.scale.note());
+    let points = points.iter().map(|(rate, value)| (rate.log10(), *value)).collect();
+    let curves = [Curve { name: String::new(), points }];
+    match Frame::new(&curves, settings, None) {
+        Some(frame) => title + &frame.body(&curves) + &frame.rate_axis(range),
+        None => title + "nothing to plot: no finite value\n",
+    }
+}
+
 impl Scale {
     fn note(self) -> &'static str {
         match self {
@@ -122,6 +138,11 @@ impl<'settings> Frame<'settings> {
     }
 
     fn draw(&self, curves: &[Curve]) -> String {
+        self.body(curves) + &self.step_axis()
+    }
+
+    /// The curves, with the axis of values.
+    fn body(&self, curves: &[Curve]) -> String {
         let mut canvas = Canvas::new(self.columns + 1, self.rows, self.settings.style);
         for (index, curve) in curves.iter().enumerate() {
             self.draw_curve(&mut canvas, index, curve);
@@ -136,7 +157,7 @@ impl<'settings> Frame<'settings> {
                 }
             }
         }
-        let label = self.value_ticks.first().map_or(0, |(_, text)| text.width());
+        let label = self.label();
         let (tick, line, ..) = self.axis();
         let mut text = String::new();
         for row in 0..self.rows {
@@ -148,7 +169,12 @@ impl<'settings> Frame<'settings> {
             text += canvas.row(row).trim_end();
             text.push('\n');
         }
-        text + &self.step_axis(label)
+        text
+    }
+
+    /// Width of the numbers of the axis of values.
+    fn label(&self) -> usize {
+        self.value_ticks.first().map_or(0, |(_, text)| text.width())
     }
 
     fn draw_curve(&self, canvas: &mut Canvas, index: usize, curve: &Curve) {
@@ -174,19 +200,40 @@ impl<'settings> Frame<'settings> {
     }
 
     /// The line of the steps and the line of its numbers.
-    fn step_axis(&self, label: usize) -> String {
-        let (.., corner, dash, tick) = self.axis();
-        let mut axis: Vec<char> = vec![dash; self.columns];
+    fn step_axis(&self) -> String {
         // Steps are counted, so no tick stands between two of them.
         let (steps, distance) = ticks::linear(self.steps.0, self.steps.1, self.columns / 12 + 1);
         let whole = distance.max(1.0);
         let steps: Vec<f64> =
             steps.into_iter().filter(|step| (step / whole).fract().abs() < 1e-9).collect();
         let texts = ticks::texts(&steps, whole, Kind::Plain);
+        self.axis_of(steps.into_iter().zip(texts).collect())
+    }
+
+    /// The same for learning rates, and below it the range between two of them.
+    fn rate_axis(&self, range: Option<(f64, f64, &str)>) -> String {
+        let powers = self.steps.0.ceil() as i32..=self.steps.1.floor() as i32;
+        let axis =
+            self.axis_of(powers.map(|power| (f64::from(power), format!("1e{power}"))).collect());
+        let Some((min, max, what)) = range else { return axis };
+        let [first, last] = [min, max].map(|rate| place(rate.log10(), self.steps, self.columns));
+        let (left, dash, right) =
+            if self.settings.style.unicode { ('├', '─', '┤') } else { ('|', '-', '|') };
+        let inner: String = std::iter::repeat_n(dash, (last - first).saturating_sub(1)).collect();
+        let bar = format!("{left}{inner}{right}");
+        let (label, bar) = (self.label(), self.settings.style.paint(Canvas::colour(1), &bar));
+        format!("{axis}{:1$}{bar} {what}\n", "", label + 2 + first)
+    }
+
+    /// A line with ticks and the line of their numbers.
+    fn axis_of(&self, ticks: Vec<(f64, String)>) -> String {
+        let (.., corner, dash, tick) = self.axis();
+        let label = self.label();
+        let mut axis: Vec<char> = vec![dash; self.columns];
         let unit = cut(&printable(self.settings.unit), self.columns / 2);
         let room = self.columns - unit.width();
         let mut numbers = String::new();
-        for (step, text) in steps.into_iter().zip(texts) {
+        for (step, text) in ticks {
             let column = place(step, self.steps, self.columns);
             axis[column] = tick;
             let start = (column + 1).saturating_sub(text.width().div_ceil(2));
