@@ -14,6 +14,8 @@ mod cancel_and_pause;
 mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
+/// Early stopping: who is promoted, who is stopped, and that it is said everywhere.
+mod early_stopping;
 /// `export`: files and folders for other programs.
 mod exports;
 /// `extend`: a changed file adds trials, old ones stay what they are, and what cannot be compared is refused.

@@ -83,6 +83,7 @@ fn comparable(sweep: &Sweep) -> serde_json::Value {
     document["enqueue"] = json!(numbered(sweep.enqueue.iter().map(values).collect()));
     document["constraints"] =
         json!(numbered(sweep.constraints.iter().map(ToString::to_string).collect()));
+    document["early_stop"] = json!(sweep.early_stop);
     for key in fixed_keys(sweep) {
         document[key.name] = json!(sweep.fixed(key.name).map(|value| value.to_string()));
     }
@@ -120,6 +121,11 @@ pub fn objections(old: &Sweep, new: &Sweep, configurations: &[&Configuration]) -
         let shown = |sweep: &Sweep| json!(sweep.objective).to_string();
         let why = "the old trials are ranked, and their best weights were kept, by the old one";
         object("sweep.objective", shown(old), shown(new), why);
+    }
+    if old.early_stop != new.early_stop {
+        let shown = |sweep: &Sweep| json!(sweep.early_stop).to_string();
+        let why = "the old trials were promoted and stopped by the old one";
+        object("early_stop", shown(old), shown(new), why);
     }
     if old.method == Method::Random && new.method == Method::Random {
         for name in changed_parameters(old, new) {

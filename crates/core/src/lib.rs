@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod constraint;
 pub mod draft;
+pub mod early_stop;
 pub mod equivalent;
 pub mod extension;
 pub mod facts;

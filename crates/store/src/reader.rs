@@ -10,6 +10,7 @@ pub(crate) mod holdings;
 pub(crate) mod leavings;
 pub(crate) mod page;
 pub(crate) mod ranking;
+pub(crate) mod rungs;
 pub(crate) mod summary;
 pub(crate) mod sweep;
 pub(crate) mod trial;

@@ -68,7 +68,7 @@ impl Reader {
         self.query("trials that were not cleaned up after", |connection| {
             let sql = "SELECT number FROM sweep_trials INDEXED BY trials_with_checkpoint
                 WHERE sweep = ?1 AND resume_step IS NOT NULL
-                    AND state NOT IN ('queued', 'running')
+                    AND state NOT IN ('queued', 'running', 'waiting')
                 UNION
                 SELECT sweep_trials.number
                 FROM workers
@@ -80,7 +80,7 @@ impl Reader {
                         ORDER BY id DESC
                         LIMIT 2
                     )
-                    AND sweep_trials.state NOT IN ('queued', 'running')
+                    AND sweep_trials.state NOT IN ('queued', 'running', 'waiting')
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| row.get(0))
         })

@@ -86,6 +86,10 @@ fn no_file_that_was_merged_is_edited() {
             "0007_beside_the_search.sql",
             "c834a6bd4908cec1ee1e7b40da175fcc709b7a1d8a77f02290dc6f44f5b38886",
         ),
+        (
+            "0008_early_stopping.sql",
+            "f7b9f3094817fbe66e8969dd5ae9ef6e1d8f611c6ee1f966953565a751d3f772",
+        ),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
@@ -113,7 +117,7 @@ fn opening_again_changes_nothing() {
     drop(Store::create_or_open(&path).unwrap());
     assert_eq!(dump(&path), before);
     let version = query(&path, "PRAGMA user_version");
-    assert_eq!((version.len(), version[0].as_str()), (1, "7"));
+    assert_eq!((version.len(), version[0].as_str()), (1, "8"));
     assert_eq!(query(&path, "PRAGMA application_id"), [0x436e_7667.to_string()]);
     assert_eq!(query(&path, "PRAGMA journal_mode"), ["wal"]);
 }
@@ -146,14 +150,14 @@ fn a_newer_database_is_refused_and_left_alone() {
     raw(&path).pragma_update(None, "user_version", 99).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let error = Store::create_or_open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 7, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 8, .. }));
     let sentence = format!(
-        "`{}` was written by a newer converge (schema version 99; this one knows 7)",
+        "`{}` was written by a newer converge (schema version 99; this one knows 8)",
         path.display()
     );
     assert_eq!(error.to_string(), sentence);
     let error = Reader::open(&path).unwrap_err();
-    assert!(matches!(error, ReadError::Newer { found: 99, known: 7, .. }));
+    assert!(matches!(error, ReadError::Newer { found: 99, known: 8, .. }));
     assert_eq!(error.to_string(), sentence);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
@@ -164,7 +168,7 @@ fn an_older_database_asks_readers_to_wait_for_a_writer() {
     let path = home.path();
     drop(home.store);
     raw(&path).pragma_update(None, "user_version", 1).unwrap();
-    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 7, .. })));
+    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 8, .. })));
 }
 
 #[test]

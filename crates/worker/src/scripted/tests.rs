@@ -55,6 +55,7 @@ fn run(
             settings: &settings,
             objective: &objective,
             attempt_number,
+            until_step: None,
             directory,
             resume_from,
         },
