@@ -113,7 +113,7 @@ fn a_database_made_anew_has_the_same_decisions() {
     for name in ["sweeps.db", "sweeps.db-wal", "sweeps.db-shm"] {
         let _ = std::fs::remove_file(sandbox.home().join(name));
     }
-    sandbox.converge(&["repair", "--rebuild"]).expect_code(0);
+    sandbox.converge(&["rebuild", "--yes"]).expect_code(0);
     assert_eq!(rows(), before);
 }
 

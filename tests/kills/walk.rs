@@ -137,13 +137,13 @@ fn a_kill_at_a_rung_changes_nothing() {
     let mut wrong = Vec::new();
     for point in [
         "pause.checkpointed:1",
-        "pause.checkpointed:3",
+        "pause.checkpointed:2",
         "checkpoint.reported:3",
         "up_log.ended.before:1",
         "up_log.ended.after:2",
         "store.commit.before:8",
         "store.commit.before:12",
-        "store.commit.before:16",
+        "store.commit.before:14",
         "store.commit.after:10",
         "store.commit.after:14",
         "housekeeping.half:1",

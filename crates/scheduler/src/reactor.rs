@@ -117,7 +117,8 @@ pub enum Action {
     Send(WorkerId, Box<Down>),
     /// Kill a worker at once; answered by [`Event::Exited`].
     Kill(WorkerId),
-    /// Checkpoints of the trial are no longer needed, and its place among the best is known.
+    /// Checkpoints of the trial are no longer needed, and its place among the best is known; of one that waits at a rung,
+    /// those before its last.
     CleanUp {
         /// Its number within the sweep.
         trial: u64,

@@ -66,10 +66,15 @@ pub fn early_stopping(
             }
             _ => Some(Ended::Otherwise),
         };
-        // A rung counts once its attempt has paused there.
-        let paused =
-            |rung: &&RungRecord| rung.decision.is_some() || trial.paused.contains(&rung.step);
-        let reached = trial.rungs.iter().filter(paused);
+        // A rung counts once its attempt has paused there. Where the trial was tried again from before, it has to come
+        // there once more.
+        let again = |step: u64| {
+            matches!(trial.state.as_str(), "queued" | "running") && trial.began_at < step
+        };
+        let counts = |rung: &&RungRecord| {
+            rung.decision.is_some() || (trial.paused.contains(&rung.step) && !again(rung.step))
+        };
+        let reached = trial.rungs.iter().filter(counts);
         let rungs = reached.map(|rung| KnownRung {
             standing: standing(rung, examples),
             verdict: rung.decision.map(|decision| (decision.verdict, decision.place)),

@@ -123,6 +123,9 @@ impl Reactor {
     /// Takes that a trial waits at its rung.
     pub(super) fn wait_at_rung(&mut self, id: TrialId, decisions: &mut Decisions) {
         let Some(trial) = self.trials.get_mut(&id) else { return };
+        if trial.attempts > 1 {
+            decisions.actions.push(Action::CleanUp { trial: trial.number });
+        }
         let step = trial.step;
         let standing = match trial.climb.reached.clone() {
             Some(standing) => standing,

@@ -50,6 +50,8 @@ pub struct LadderTrial {
     pub state: String,
     /// Steps at which its attempts paused.
     pub paused: Vec<u64>,
+    /// The furthest step from which an attempt began.
+    pub began_at: u64,
     /// When it was added. Unit: Unix milliseconds.
     pub created_at_ms: i64,
     /// Its objective, where it is complete.
@@ -101,12 +103,17 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
     {
         of_trial.entry(trial).or_default().push(rung);
     }
-    let sql = "SELECT sweep_trials.id, attempts.last_step
+    let sql = "SELECT sweep_trials.id, attempts.from_step, attempts.last_step, attempts.ending IS 'paused'
         FROM sweep_trials JOIN attempts ON attempts.trial = sweep_trials.id
-        WHERE sweep_trials.sweep = ?1 AND attempts.ending = 'paused'";
-    let mut paused: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
-    for (trial, step) in rows(connection, sql, [sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))? {
-        paused.entry(trial).or_default().push(step);
+        WHERE sweep_trials.sweep = ?1";
+    let mut attempts: BTreeMap<i64, (u64, Vec<u64>)> = BTreeMap::new();
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    for (trial, from, last, paused) in
+        rows::<(i64, u64, u64, bool)>(connection, sql, [sweep.0], read)?
+    {
+        let (began_at, pauses) = attempts.entry(trial).or_default();
+        *began_at = from.max(*began_at);
+        pauses.extend(paused.then_some(last));
     }
     let sql = format!(
         "SELECT id, number, facts_index, state, created_at_ms, objective_value FROM sweep_trials
@@ -114,6 +121,7 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
     );
     rows(connection, &sql, [sweep.0], |row| {
         let id: i64 = row.get(0)?;
+        let (began_at, paused) = attempts.remove(&id).unwrap_or_default();
         Ok(LadderTrial {
             id: TrialId(id),
             number: row.get(1)?,
@@ -121,7 +129,8 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
             state: row.get(3)?,
             created_at_ms: row.get(4)?,
             objective: row.get(5)?,
-            paused: paused.remove(&id).unwrap_or_default(),
+            paused,
+            began_at,
             rungs: of_trial.remove(&id).unwrap_or_default(),
         })
     })
