@@ -121,8 +121,8 @@ CREATE TABLE sweep_trials (
     facts_index INTEGER NOT NULL CHECK (facts_index >= 0),
     -- Optimizer updates until it is complete.
     total_steps INTEGER NOT NULL CHECK (total_steps >= 0),
-    -- Where it stands; `running` means: exactly one open attempt.
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'diverged', 'failed', 'cancelled')),
+    -- Where it stands; `running` means: exactly one open attempt. `waiting`: at a rung, for whether it goes on.
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'completed', 'stopped', 'diverged', 'failed', 'cancelled')),
     -- Why it failed; NULL unless it did.
     failure_class TEXT
         CHECK (failure_class IN ('oom', 'panic', 'killed', 'timeout', 'data', 'config', 'disk_full')),
@@ -156,7 +156,7 @@ CREATE TABLE sweep_trials (
     UNIQUE (sweep, fingerprint, replicate),
     CHECK ((state = 'failed') = (failure_class IS NOT NULL)),
     CHECK ((failure_class IS NULL) = (failure_message IS NULL)),
-    CHECK ((state IN ('completed', 'diverged', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
+    CHECK ((state IN ('completed', 'stopped', 'diverged', 'failed', 'cancelled')) = (ended_at_ms IS NOT NULL)),
     CHECK ((best_weights_step IS NULL) = (best_weights_directory IS NULL)),
     CHECK ((resume_step IS NULL) = (resume_directory IS NULL))
 ) STRICT;
@@ -265,7 +265,7 @@ CREATE TABLE attempts (
     -- Sequence number in up.log after which nothing was taken from it.
     closed_seq INTEGER,
     -- How it ended; NULL: open.
-    ending TEXT CHECK (ending IN ('completed', 'diverged', 'released', 'abandoned', 'failed')),
+    ending TEXT CHECK (ending IN ('completed', 'diverged', 'released', 'paused', 'abandoned', 'failed')),
     -- Step that was not finite.
     diverged_step INTEGER,
     -- What was not finite.
@@ -305,6 +305,37 @@ CREATE INDEX attempts_open_of_worker ON attempts (worker) WHERE ending IS NULL;
 
 -- The last attempts of a worker, among a hundred thousand.
 CREATE INDEX attempts_of_worker ON attempts (worker);
+
+-- The rungs of early stopping that a trial has reached, and what was decided there.
+CREATE TABLE rungs (
+    -- Of which trial.
+    trial INTEGER NOT NULL REFERENCES sweep_trials (id),
+    -- Which rung: from 0.
+    rung INTEGER NOT NULL CHECK (rung >= 0),
+    -- Its step in this trial.
+    step INTEGER NOT NULL CHECK (step >= 1),
+    -- The objective up to there, by which trials are compared; NULL: none, or NaN.
+    value REAL,
+    -- What of its results on each example is needed to compare it in pairs (core::early_stop::Marks); NULL: nothing.
+    marks BLOB,
+    -- When the evaluation there was read.
+    reached_at_ms INTEGER NOT NULL,
+    -- What was decided; NULL: nothing yet.
+    decision TEXT CHECK (decision IN ('promoted', 'stopped')),
+    -- Its place among those that it was compared with: from 1.
+    rank INTEGER CHECK (rank >= 1),
+    -- How many those were, itself included.
+    among INTEGER CHECK (among >= rank),
+    -- Its place among those that were promoted there, from 0; 0 where it was stopped.
+    place INTEGER CHECK (place >= 0),
+    -- When it was decided.
+    decided_at_ms INTEGER,
+    PRIMARY KEY (trial, rung),
+    CHECK ((decision IS NULL) = (rank IS NULL)),
+    CHECK ((decision IS NULL) = (among IS NULL)),
+    CHECK ((decision IS NULL) = (place IS NULL)),
+    CHECK ((decision IS NULL) = (decided_at_ms IS NULL))
+) STRICT;
 
 -- What an attempt that failed, or was abandoned, left in its logs. Its exit stands with its worker.
 CREATE TABLE evidence (
@@ -570,7 +601,7 @@ SELECT
 FROM sweeps;
 
 -- Its trials, numbered from 0; times are UTC, as Optuna 5 has them. What diverged, was cancelled, or never had a number
--- has no value, and Optuna calls that FAIL; the attribute `state` tells them apart. What ended without having begun
+-- has no value, and Optuna calls that FAIL; the attribute `state` tells them apart. What was stopped early is PRUNED. What ended without having begun
 -- began then: Optuna wants a time. Trials outside of the ranking are left out.
 CREATE VIEW trials AS
 SELECT
@@ -579,7 +610,8 @@ SELECT
     sweep AS study_id,
     CASE
         WHEN state = 'queued' THEN 'WAITING'
-        WHEN state = 'running' THEN 'RUNNING'
+        WHEN state IN ('running', 'waiting') THEN 'RUNNING'
+        WHEN state = 'stopped' THEN 'PRUNED'
         WHEN state = 'completed' AND objective_value IS NOT NULL THEN 'COMPLETE'
         ELSE 'FAIL'
     END AS state,

@@ -28,7 +28,7 @@ def whole(database):
     trials = study.trials
     ours = json.loads(converge("trials", "--json"))
     same([trial.number + 1 for trial in trials], [one["trial"] for one in ours], "numbers")
-    states = {"completed": "COMPLETE", "diverged": "FAIL", "failed": "FAIL", "cancelled": "FAIL"}
+    states = {"completed": "COMPLETE", "diverged": "FAIL", "failed": "FAIL", "cancelled": "FAIL", "stopped": "PRUNED"}
     counts = collections.Counter(one["state"] for one in ours)
     check(len(counts) == 3, f"trials end in three ways: {counts}")
     for trial, one in zip(trials, ours):

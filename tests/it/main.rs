@@ -14,6 +14,8 @@ mod cancel_and_pause;
 mod capacity;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
+/// Early stopping: who is promoted, who is stopped, and that it is said everywhere.
+mod early_stopping;
 /// `explain`: what mattered in a sweep, in words, tables and JSON.
 mod explaining;
 /// `export`: files and folders for other programs.

@@ -8,7 +8,7 @@ use converge_protocol::message::Up;
 use converge_tests::Sandbox;
 
 /// All that must be equal to the last bit between two runs of a sweep: everything but times, attempts and workers.
-const QUERIES: [(&str, &str); 4] = [
+const QUERIES: [(&str, &str); 5] = [
     // Its identity covers the paths of its files, and each sandbox has its own.
     ("sweep", "select name, definition, facts, state from sweeps"),
     (
@@ -22,6 +22,10 @@ const QUERIES: [(&str, &str); 4] = [
         "curves",
         "select trial, metric, step, value from curves where metric <> 'train/seconds'
          order by trial, metric, step",
+    ),
+    (
+        "rungs",
+        "select trial, rung, step, value, hex(marks), decision, rank, among, place from rungs order by trial, rung",
     ),
     (
         "extremes",
@@ -38,7 +42,7 @@ const VIOLATIONS: [(&str, &str); 8] = [
     (
         "a trial has not exactly one completed attempt",
         "select number from sweep_trials
-         where (select count(*) from attempts where trial = sweep_trials.id and ending = 'completed') <> 1",
+         where (select count(*) from attempts where trial = sweep_trials.id and ending = 'completed') <> (state <> 'stopped')",
     ),
     ("an attempt is open", "select id from attempts where ending is null"),
     ("a worker is open", "select id from workers where ended_at_ms is null"),
@@ -49,9 +53,11 @@ const VIOLATIONS: [(&str, &str); 8] = [
     ),
     (
         "a curve has holes",
-        "select number from sweep_trials
-         where total_steps <> (select count(distinct step) from curves where trial = number)
-            or total_steps <> (select max(step) from curves where trial = number)",
+        "select number from
+             (select number, iif(state = 'stopped', (select max(step) from rungs where trial = id), total_steps) as steps
+              from sweep_trials)
+         where steps <> (select count(distinct step) from curves where trial = number)
+            or steps <> (select max(step) from curves where trial = number)",
     ),
     (
         "an attempt began without a checkpoint",

@@ -28,6 +28,15 @@ keep_best = 1
 checkpoint_seconds = 0
 "#;
 
+/// More of it: trials pause in the middle, and one of the three is stopped there.
+pub(crate) const RUNGS: &str = r#"
+[early_stop]
+type = "top_k"
+first = 0.5
+keep = 2
+ties = false
+"#;
+
 /// What happens to a run, and where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
@@ -47,8 +56,13 @@ impl<'a> Plan<'a> {
 
 /// Makes a sandbox with the sweep and its data.
 pub(crate) fn sandbox() -> Sandbox {
+    sandbox_with("")
+}
+
+/// The same, with more in the sweep.
+pub(crate) fn sandbox_with(more: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("kills.toml", SWEEP);
+    sandbox.write("kills.toml", format!("{SWEEP}{more}"));
     let data = std::fs::read(repository().join("sweeps/smoke.tsv")).unwrap();
     sandbox.write("sweeps/smoke.tsv", data);
     sandbox
@@ -56,10 +70,14 @@ pub(crate) fn sandbox() -> Sandbox {
 
 /// Runs the sweep undisturbed.
 pub(crate) fn undisturbed() -> Contents {
-    let sandbox = sandbox();
+    undisturbed_in(&sandbox())
+}
+
+/// The same in a sandbox of its own.
+pub(crate) fn undisturbed_in(sandbox: &Sandbox) -> Contents {
     sandbox.converge(&["run", "kills.toml"]).expect_code(0);
-    let contents = Contents::of(&sandbox);
-    assert_eq!(contents.violations(&sandbox), Vec::<String>::new());
+    let contents = Contents::of(sandbox);
+    assert_eq!(contents.violations(sandbox), Vec::<String>::new());
     contents
 }
 

@@ -7,7 +7,9 @@ use converge_faults::ALL;
 use converge_tests::{Sandbox, wait};
 
 use crate::contents::Contents;
-use crate::sweep::{Plan, fired, go_on, problems, sandbox, start, undisturbed};
+use crate::sweep::{
+    Plan, RUNGS, fired, go_on, problems, sandbox, sandbox_with, start, undisturbed, undisturbed_in,
+};
 
 /// Points with the times at which they are tried besides the first.
 const OFTEN: [(&str, &[u64]); 21] = [
@@ -45,7 +47,7 @@ const GROUPS: [&[&str]; 6] = [
 ];
 
 /// Points that a fresh run does not pass.
-const ELSEWHERE: [&str; 2] = ["store.copy.", "recovery."];
+const ELSEWHERE: [&str; 3] = ["store.copy.", "recovery.", "pause."];
 
 fn begins(point: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| point.starts_with(prefix))
@@ -127,6 +129,30 @@ fn a_kill_at_a_frame_changes_nothing() {
 #[test]
 fn a_kill_at_a_file_changes_nothing() {
     walk(5);
+}
+
+#[test]
+fn a_kill_at_a_rung_changes_nothing() {
+    let expected = undisturbed_in(&sandbox_with(RUNGS));
+    let mut wrong = Vec::new();
+    for point in [
+        "pause.checkpointed:1",
+        "pause.checkpointed:2",
+        "checkpoint.reported:3",
+        "up_log.ended.before:1",
+        "up_log.ended.after:2",
+        "store.commit.before:8",
+        "store.commit.before:12",
+        "store.commit.before:14",
+        "store.commit.after:10",
+        "store.commit.after:14",
+        "housekeeping.half:1",
+    ] {
+        let sandbox = sandbox_with(RUNGS);
+        let problems = killed_at(&sandbox, &["run", "kills.toml"], point, &expected);
+        wrong.extend(problems.iter().map(|problem| format!("killed at `{point}`: {problem}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl Checker {
                     return wrong(format!("trial {id}: objective {objective:?}, curve {best:?}"));
                 }
             }
-            if matches!(state.as_str(), "completed" | "diverged" | "failed") {
+            if matches!(state.as_str(), "completed" | "stopped" | "diverged" | "failed") {
                 let now = format!("{state} {class:?} {objective:?} {ended_at:?} {curve:?}");
                 let then = self.finished.entry(id).or_insert_with(|| now.clone());
                 if *then != now {

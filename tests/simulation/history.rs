@@ -6,6 +6,7 @@ use converge_core::ids::TrialId;
 use converge_scheduler::reactor::{Ending, Event};
 
 use crate::audit::Outcome;
+use crate::checker::rows;
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::faults::{Fault, Faults};
@@ -28,6 +29,8 @@ pub(crate) struct Played {
     pub(crate) turns: u64,
     /// What was decided, if it was asked for.
     pub(crate) decisions: String,
+    /// What trials reached at rungs, and what became of them there.
+    pub(crate) rungs: Vec<String>,
 }
 
 /// Something in a history that must not be.
@@ -70,6 +73,7 @@ fn play(sweep: &Sweep, dice: Dice, faults: Faults, manner: Manner) -> Result<Pla
     match history.run() {
         Ok(outcomes) => Ok(Played {
             outcomes,
+            rungs: rungs(&history.scheduler.other),
             turns: history.turn,
             decisions: history.scheduler.decisions.unwrap_or_default(),
         }),
@@ -79,6 +83,16 @@ fn play(sweep: &Sweep, dice: Dice, faults: Faults, manner: Manner) -> Result<Pla
             story: history.scheduler.machine.story.unwrap_or_default(),
         }),
     }
+}
+
+/// Returns the rungs as they are stored, but for times.
+fn rungs(other: &rusqlite::Connection) -> Vec<String> {
+    let sql = "SELECT trial, rung, step, value, hex(marks), decision, rank, among, place
+        FROM rungs ORDER BY trial, rung";
+    rows(other, sql, [], |row| {
+        let cells = (0..9).map(|cell| row.get::<_, rusqlite::types::Value>(cell));
+        Ok(format!("{:?}", cells.collect::<rusqlite::Result<Vec<_>>>()?))
+    })
 }
 
 struct History<'a> {
@@ -317,7 +331,7 @@ impl History<'_> {
             let whole = steps == sweep.trials[id].last_step();
             let sound = match outcome.state.as_str() {
                 "completed" | "diverged" => whole,
-                "failed" => true,
+                "failed" | "stopped" => true,
                 _ => false,
             };
             if !sound {

@@ -15,6 +15,8 @@
 //! SEED=123 cargo nextest run --release -p converge-tests --test simulation one_seed
 //! ```
 //!
+//! - [`early_stop`] plays sweeps whose trials wait at rungs, and holds every promotion to an undisturbed run.
+//!
 //! `SIMULATION_SEEDS=a..b` plays those seeds and not the fixed ones; `SIMULATION_MINUTES=m` plays fresh ones for so
 //! long. Both are split over the four tests whose names begin with `nothing_is_lost`. `CONVERGE_MUTANT` switches a known
 //! defect on, which then has to be found.
@@ -27,6 +29,7 @@ mod checker;
 mod clock;
 mod dice;
 mod disk;
+mod early_stop;
 mod faults;
 mod history;
 mod ledger;
@@ -54,11 +57,15 @@ struct Simulation(Vec<(Sweep, Played)>);
 
 impl Simulation {
     fn new() -> Self {
+        Self::of(Sweep::all())
+    }
+
+    fn of(sweeps: Vec<Sweep>) -> Self {
         let undisturbed = |sweep: Sweep| {
             let played = undisturbed(&sweep).unwrap_or_else(|violation| panic!("{violation:?}"));
             (sweep, played)
         };
-        Self(Sweep::all().into_iter().map(undisturbed).collect())
+        Self(sweeps.into_iter().map(undisturbed).collect())
     }
 
     /// Plays a seed; returns its turns, or what is wrong.
@@ -83,6 +90,10 @@ impl Simulation {
                     "seed {seed}: trial {id} is {outcome:?}, undisturbed {expected:?}"
                 ));
             }
+        }
+        if played.rungs != reference.rungs {
+            let (found, expected) = (played.rungs.join("\n"), reference.rungs.join("\n"));
+            return Err(format!("seed {seed}: rungs\n{found}\nundisturbed\n{expected}"));
         }
         if twice {
             let manner = Manner { steady: true, ..manner };

@@ -16,7 +16,7 @@ use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::reactor::{Action, Decisions, Ending, Event, Options, Reactor};
 use converge_scheduler::recovery::recover_from;
 use converge_scheduler::round::{Carrier, round};
-use converge_scheduler::trials::{definition, load};
+use converge_scheduler::trials::{definition, early_stopping, load};
 use converge_store::{Change, NewSession, SessionId, Store, SweepState};
 use rusqlite::Connection;
 
@@ -135,6 +135,8 @@ impl<'a> Scheduler<'a> {
             checkpoint_seconds: 60.0,
             gradient_checkpointing: false,
             allowance: Allowance::default(),
+            early_stop: early_stopping(&record, &sweep, self.store.read())
+                .map_err(|error| broken(&error))?,
         };
         let trials = load(&record, &sweep, self.store.read()).map_err(|error| broken(&error))?;
         let (objective, keep) = (sweep.objective.clone(), sweep.run.keep_best);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::fingerprint::identity_hash;
 use converge_core::ids::{SweepId, TrialId};
+use converge_core::items::{Answers, ItemResults};
 use converge_core::materialise::{cases, trials};
 use converge_core::metric::TRAIN_LOSS;
 use converge_core::sampler::sample;
@@ -92,6 +93,47 @@ checkpoint_every = 3
 retries = { killed = 1, oom = 1 }
 "#;
 
+/// Trials that pause at rungs, and go on or are stopped there; `ACCIDENTS` befall the last of these sweeps.
+const EARLY_STOPPING: [(&str, &str); 6] = [
+    ("type = \"top_k\"", ""),
+    ("type = \"halving\"\neta = 2", ""),
+    ("type = \"asha\"\neta = 2\nties = false", ""),
+    ("type = \"median\"\nmin_trials = 2", ""),
+    ("type = \"asha\"", MISHAPS),
+    ("type = \"halving\"\nties = false", MISHAPS),
+];
+const MISHAPS: &str = r#"
+[[run.script]]
+when = { learning_rate = 2e-5 }
+steps = 8
+at_step = 3
+end = "diverge"
+[[run.script]]
+when = { learning_rate = 3e-5 }
+steps = 8
+at_step = 5
+end = "panic"
+attempts = 1
+[[run.script]]
+when = { learning_rate = 5e-5 }
+steps = 8
+at_step = 1
+end = "data"
+"#;
+const RUNGS: &str = r#"
+[train]
+epochs = 4
+[parameters]
+learning_rate = { values = [1e-5, 2e-5, 3e-5, 4e-5, 5e-5, 6e-5, 7e-5] }
+[failure]
+retries = { killed = 1000, timeout = 1000, panic = 1000 }
+max_consecutive = "none"
+[run]
+device = "scripted"
+workers = 2
+keep_best = 1
+"#;
+
 /// A sweep in a database of its own, which histories copy.
 pub(crate) struct Sweep {
     template: Store,
@@ -114,6 +156,15 @@ impl Sweep {
     /// Makes all of them.
     pub(crate) fn all() -> Vec<Self> {
         [PATIENT, ACCIDENTS, STRICT].into_iter().map(Self::new).collect()
+    }
+
+    /// Makes those with rungs.
+    pub(crate) fn early_stopping() -> Vec<Self> {
+        let text = |(rule, mishaps): &(&str, &str)| {
+            let usual = "[[run.script]]\nsteps = 8\ncheckpoint_every = 3\n";
+            format!("[early_stop]\n{rule}\n{RUNGS}{mishaps}{usual}")
+        };
+        EARLY_STOPPING.iter().map(|one| Self::new(&text(one))).collect()
     }
 
     fn new(text: &str) -> Self {
@@ -198,6 +249,13 @@ pub(crate) fn metrics(configuration: u64, script: &Script, step: u64) -> Vec<(St
         metrics.push((ACCURACY.into(), ((step * 7 + configuration * 3) % 5) as f64 / 10.0));
     }
     metrics
+}
+
+/// Returns what a model of a configuration answers after a step.
+pub(crate) fn items(configuration: u64, step: u64) -> ItemResults {
+    let answer = |item: u64| ((item * configuration + step) % 3 == 0).into();
+    let classes: Vec<u32> = (0..10).map(answer).collect();
+    ItemResults { losses: vec![0.5; classes.len()], answers: Answers::Classes { classes } }
 }
 
 /// Returns which of the sweep's configurations has a learning rate: from 1.

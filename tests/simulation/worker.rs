@@ -17,7 +17,7 @@ use converge_scheduler::reactor::Exit;
 use crate::dice::Dice;
 use crate::disk::Logs;
 use crate::faults::Faults;
-use crate::sweep::{ACCURACY, configuration_of, metrics};
+use crate::sweep::{ACCURACY, configuration_of, items, metrics};
 
 /// A worker in a hurry that cannot write its last frames leaves without. Unit: milliseconds.
 const GRACE_MS: i64 = 30_000;
@@ -259,6 +259,10 @@ impl Worker {
             self.end(AttemptEnding::Released, around);
             return None;
         }
+        if doing.assignment.until_step.is_some_and(|until| doing.step >= until) {
+            self.end(AttemptEnding::Paused, around);
+            return None;
+        }
         let counts =
             script.attempts.is_none_or(|attempts| doing.assignment.attempt_number <= attempts);
         let next = doing.step + 1;
@@ -290,7 +294,8 @@ impl Worker {
             return None;
         }
         self.observe(next, &script, around);
-        if script.checkpoint_every > 0 && next.is_multiple_of(script.checkpoint_every) {
+        let pauses = self.doing.as_ref()?.assignment.until_step == Some(next);
+        if pauses || (script.checkpoint_every > 0 && next.is_multiple_of(script.checkpoint_every)) {
             self.checkpoint(around);
         }
         None
@@ -301,7 +306,9 @@ impl Worker {
         doing.step = step;
         let attempt = doing.assignment.attempt;
         let metrics = metrics(doing.configuration, script, step);
-        self.say(&Up::Step { attempt, step, metrics, items: None }, around.now);
+        let evaluated = metrics.iter().any(|(name, _)| name == ACCURACY);
+        let items = evaluated.then(|| items(doing.configuration, step));
+        self.say(&Up::Step { attempt, step, metrics, items }, around.now);
     }
 
     fn checkpoint(&mut self, around: &mut Around<'_>) {
@@ -310,8 +317,9 @@ impl Worker {
         let (attempt, step) = (doing.assignment.attempt, doing.step);
         let directory = format!("{}/checkpoint-{step}", doing.assignment.attempt_directory);
         around.checkpoints.insert(directory.clone(), (doing.configuration, step));
+        let pauses = doing.assignment.until_step == Some(step);
         // It may be killed here: on disk, and nobody knows.
-        if !around.dice.one_in(around.faults.short_write) || self.leaving {
+        if !around.dice.one_in(around.faults.short_write) || self.leaving || pauses {
             self.say(&Up::Checkpoint { attempt, step, directory }, around.now);
         }
     }

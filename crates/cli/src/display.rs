@@ -170,6 +170,11 @@ impl Display {
                     "trial {trial}: attempt {attempt} failed, trying again{with} ({failure})"
                 ));
             }
+            Notice::Stopped { trial, step, rank, among, rung, rungs } => {
+                self.shown.println(&format!(
+                    "trial {trial} stopped at step {step}: rank {rank} of {among} at rung {rung} of {rungs}"
+                ));
+            }
             Notice::Cancelled { trial } => {
                 self.shown.println(&format!("trial {trial}: cancelled"));
             }
@@ -194,6 +199,8 @@ impl Display {
             diverged: self.before.trials.diverged,
             failed: self.before.trials.failed,
             cancelled: self.before.trials.cancelled,
+            stopped: self.before.trials.stopped,
+            waiting: 0,
             running: Vec::new(),
             steps_done: self.before.steps,
             steps_total: self.before.steps,
@@ -215,6 +222,8 @@ impl Display {
                 TrialState::Diverged => progress.diverged += 1,
                 TrialState::Failed(_) => progress.failed += 1,
                 TrialState::Cancelled => progress.cancelled += 1,
+                TrialState::Waiting => progress.waiting += 1,
+                TrialState::Stopped(_) => progress.stopped += 1,
                 TrialState::Queued | TrialState::Running(_) => {}
             }
             if let (TrialState::Completed, Some(value)) = (&trial.state, value(trial)) {

@@ -17,7 +17,7 @@ use converge_scheduler::launcher::WorkerCommand;
 use converge_scheduler::preparation::{self, PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session, Update};
-use converge_scheduler::trials::{SCRIPTED, definition, load};
+use converge_scheduler::trials::{SCRIPTED, definition, early_stopping, load};
 use converge_scheduler::{clock, machine, recovery, usage};
 use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
 
@@ -299,6 +299,7 @@ pub(crate) async fn carry_out(
             checkpoint_seconds: sweep.run.checkpoint_seconds,
             gradient_checkpointing: sweep.run.gradient_checkpointing,
             allowance: Allowance { budget: sweep.budget, used },
+            early_stop: early_stopping(record, &sweep, store.read())?,
         },
         load(record, &sweep, store.read())?,
     );
@@ -434,6 +435,15 @@ pub(crate) fn conclude(
     if cancelled > 0 {
         let noun = if cancelled == 1 { "trial was" } else { "trials were" };
         output::talk(&format!("{cancelled} {noun} cancelled\n"));
+    }
+    if trials.stopped > 0 {
+        let saved = reader.steps_saved(summary.id)?;
+        let noun = if trials.stopped == 1 { "trial was" } else { "trials were" };
+        output::talk(&format!(
+            "{} {noun} stopped early: {} saved; `converge trials --where state=stopped`\n",
+            trials.stopped,
+            plural(saved, "step")
+        ));
     }
     // Those beside the search as well.
     let failed_beside = summary.beside.failed;

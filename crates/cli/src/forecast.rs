@@ -169,12 +169,15 @@ impl<'a> Forecast<'a> {
     /// A line for each reason, the numbers of failed trials with it.
     fn skipped(&self) -> String {
         let (mut completed, mut diverged, mut cancelled) = (0, 0, 0);
+        let (mut stopped, mut waiting) = (0, 0);
         let mut failed: BTreeMap<FailureClass, Vec<String>> = BTreeMap::new();
         for line in &self.lines {
             match &line.outlook {
                 Outlook::Skip(Ended::Completed) => completed += 1,
                 Outlook::Skip(Ended::Diverged) => diverged += 1,
                 Outlook::Skip(Ended::Cancelled) => cancelled += 1,
+                Outlook::Skip(Ended::Stopped) => stopped += 1,
+                Outlook::Wait { .. } => waiting += 1,
                 Outlook::Skip(Ended::Failed(failure)) => {
                     let times = times(line.trial.failures.get(&failure.class));
                     let named = format!("{} ({times})", line.trial.number);
@@ -186,12 +189,19 @@ impl<'a> Forecast<'a> {
         let mut text = String::new();
         for (number, why) in [
             (completed, "completed"),
+            (stopped, "stopped at a rung: a result"),
             (diverged, "diverged: a result"),
             (cancelled, "cancelled; `--retry cancelled` tries again"),
         ] {
             if number > 0 {
                 text += &format!("skipped  {} {why}\n", count(number));
             }
+        }
+        if waiting > 0 {
+            text += &format!(
+                "waiting  {} at a rung: they go on, or are stopped, once the others have come\n",
+                count(waiting)
+            );
         }
         for (class, named) in failed {
             let word = class.word();
@@ -215,7 +225,7 @@ impl<'a> Forecast<'a> {
             "trials": trials,
             "counts": {
                 "continue": self.count("continue"), "start": self.count("start"),
-                "retry": self.count("retry"), "skip": self.count("skip"),
+                "retry": self.count("retry"), "skip": self.count("skip"), "wait": self.count("wait"),
             },
             "steps_left": self.steps_left(),
             "budget": spent.json(),
@@ -245,10 +255,12 @@ impl Line {
             }
             Outlook::Start if attempts == 0 => "never started".into(),
             Outlook::Start => format!("no checkpoint, attempt {attempts}"),
+            Outlook::Wait { at_step } => format!("waits at the rung of step {at_step}"),
             Outlook::Retry { after, .. } | Outlook::Skip(after) => match after {
                 Ended::Completed => "completed".into(),
                 Ended::Diverged => "diverged".into(),
                 Ended::Cancelled => "cancelled".into(),
+                Ended::Stopped => "stopped at a rung".into(),
                 Ended::Failed(failure) => {
                     let word = failure.class.word();
                     format!("failed: {word}, {}", times(self.trial.failures.get(&failure.class)))
@@ -264,7 +276,10 @@ impl Line {
             Outlook::Continue { .. }
             | Outlook::Start
             | Outlook::Retry { .. }
-            | Outlook::Skip(Ended::Completed | Ended::Diverged | Ended::Cancelled) => None,
+            | Outlook::Wait { .. }
+            | Outlook::Skip(
+                Ended::Completed | Ended::Diverged | Ended::Cancelled | Ended::Stopped,
+            ) => None,
         };
         let failures: BTreeMap<&str, u64> =
             self.trial.failures.iter().map(|(class, times)| (class.word(), *times)).collect();

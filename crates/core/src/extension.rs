@@ -86,6 +86,7 @@ fn comparable(sweep: &Sweep) -> serde_json::Value {
     document["enqueue"] = json!(numbered(sweep.enqueue.iter().map(values).collect()));
     document["constraints"] =
         json!(numbered(sweep.constraints.iter().map(ToString::to_string).collect()));
+    document["early_stop"] = json!(sweep.early_stop);
     for key in fixed_keys(sweep) {
         document[key.name] = json!(sweep.fixed(key.name).map(|value| value.to_string()));
     }
@@ -137,6 +138,11 @@ pub fn objections(old: &Sweep, new: &Sweep, configurations: &[&Configuration]) -
     if old.ahead != new.ahead && old.method == new.method {
         let why = "which results a draw knows follows from it";
         object("sweep.ahead", old.ahead.to_string(), new.ahead.to_string(), why);
+    }
+    if old.early_stop != new.early_stop {
+        let shown = |sweep: &Sweep| json!(sweep.early_stop).to_string();
+        let why = "the old trials were promoted and stopped by the old one";
+        object("early_stop", shown(old), shown(new), why);
     }
     if old.method == new.method && old.method.draws() {
         for name in changed_parameters(old, new) {

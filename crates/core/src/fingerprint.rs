@@ -57,6 +57,9 @@ pub fn identity(sweep: &Sweep) -> Value {
     if !sweep.constraints.is_empty() {
         identity["constraints"] = json!(sweep.constraints);
     }
+    if !sweep.early_stop.is_off() {
+        identity["early_stop"] = json!(sweep.early_stop);
+    }
     identity
 }
 

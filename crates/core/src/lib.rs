@@ -7,6 +7,7 @@ pub mod budget;
 pub mod constraint;
 pub mod cost;
 pub mod draft;
+pub mod early_stop;
 pub mod effects;
 pub mod equivalent;
 pub mod extension;

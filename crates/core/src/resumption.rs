@@ -33,6 +33,11 @@ pub enum Outlook {
         /// Steps done in its checkpoint; 0 where there is none.
         from_step: u64,
     },
+    /// Waits at a rung, for whether it goes on.
+    Wait {
+        /// Steps done in its checkpoint.
+        at_step: u64,
+    },
     /// Stays as it is.
     Skip(Ended),
 }
@@ -48,6 +53,8 @@ pub enum Ended {
     Failed(Failure),
     /// Taken out by the user.
     Cancelled,
+    /// Others were better at a rung: a result as well.
+    Stopped,
 }
 
 impl Retry {
@@ -82,7 +89,9 @@ impl Retry {
             TrialState::Queued
             | TrialState::Running(_)
             | TrialState::Completed
-            | TrialState::Diverged => false,
+            | TrialState::Diverged
+            | TrialState::Waiting
+            | TrialState::Stopped(_) => false,
         }
     }
 
@@ -99,6 +108,10 @@ fn unknown(word: &str) -> Problem {
     problem.hint(match word {
         "diverged" => "diverged is a result: the same steps would diverge again".to_string(),
         "completed" => "completed trials are done".to_string(),
+        "stopped" => {
+            "a stopped trial's checkpoint is gone; run its configuration in a sweep of its own"
+                .to_string()
+        }
         _ => format!("one or more of {}", known.join(", ")),
     })
 }
@@ -116,6 +129,8 @@ pub fn outlook(state: &TrialState, checkpoint_step: Option<u64>, retry: &Retry) 
         TrialState::Diverged => Ended::Diverged,
         TrialState::Failed(failure) => Ended::Failed(failure.clone()),
         TrialState::Cancelled => Ended::Cancelled,
+        TrialState::Stopped(_) => Ended::Stopped,
+        TrialState::Waiting => return Outlook::Wait { at_step: checkpoint_step.unwrap_or(0) },
     };
     if retry.covers(state) {
         Outlook::Retry { after: ended, from_step: checkpoint_step.unwrap_or(0) }
@@ -131,6 +146,7 @@ impl Outlook {
             Self::Continue { .. } => "continue",
             Self::Start => "start",
             Self::Retry { .. } => "retry",
+            Self::Wait { .. } => "wait",
             Self::Skip(_) => "skip",
         }
     }
@@ -140,7 +156,7 @@ impl Outlook {
         match self {
             Self::Continue { from_step } | Self::Retry { from_step, .. } => Some(*from_step),
             Self::Start => Some(0),
-            Self::Skip(_) => None,
+            Self::Wait { .. } | Self::Skip(_) => None,
         }
     }
 }
@@ -170,6 +186,9 @@ mod tests {
         assert_eq!(word(&failed(FailureClass::Oom), Some(9)), ("retry", Some(9)));
         assert_eq!(word(&failed(FailureClass::Panic), None), ("skip", None));
         assert_eq!(word(&TrialState::Cancelled, None), ("skip", None));
+        assert_eq!(word(&TrialState::Waiting, Some(40)), ("wait", None));
+        let stopped = TrialState::Stopped(crate::trial::StopReason::Outranked);
+        assert_eq!(word(&stopped, None), ("skip", None));
         let all = Retry::parse(["all"]).unwrap();
         assert_eq!(outlook(&TrialState::Cancelled, None, &all).word(), "retry");
     }

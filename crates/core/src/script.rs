@@ -38,6 +38,21 @@ impl Default for Script {
     }
 }
 
+/// Evaluations of a scripted trial, the one after the last step included.
+const EVALUATIONS: u64 = 4;
+
+impl Script {
+    /// Returns the steps that are evaluated, in order.
+    pub fn evaluations(&self) -> impl Iterator<Item = u64> + use<> {
+        let steps = self.steps;
+        let mut last = 0;
+        (1..=EVALUATIONS).filter_map(move |index| {
+            let step = (steps * index).div_ceil(EVALUATIONS);
+            (std::mem::replace(&mut last, step) < step).then_some(step)
+        })
+    }
+}
+
 /// How a scripted trial ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

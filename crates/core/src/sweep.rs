@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::constraint::Constraint;
+use crate::early_stop::EarlyStop;
 use crate::key::Key;
 use crate::metric::default_of;
 use crate::objective::Objective;
@@ -56,6 +57,10 @@ pub struct Sweep {
     pub budget: Budget,
     /// What is done about failures; may change at any time.
     pub failure: FailurePolicy,
+    /// Which trials go on after a part of their training; like the objective it does not change.
+    // Left out where it is off, so that sweeps from before it could be written stay what they are.
+    #[serde(default, skip_serializing_if = "EarlyStop::is_off")]
+    pub early_stop: EarlyStop,
 }
 
 /// `[sweep] method`.

@@ -2,11 +2,12 @@
 //!
 //! In reading order: `document` (TOML with places), `layers` (a file over its base), `table` (known keys, typed reads),
 //! `overrides` (`KEY=VALUE` from the command line), `parameters` (`[parameters]`), `enqueue` and `constraints` (what runs
-//! first, what does not run), `sections` (all other tables). [`section_key`] lists the keys of those, [`schema`] and
+//! first, what does not run), `early_stop`, `sections` (all other tables). [`section_key`] lists the keys of those, [`schema`] and
 //! [`mod@reference`] write down what can be written.
 
 mod constraints;
 mod document;
+mod early_stop;
 mod enqueue;
 mod layers;
 mod overrides;
@@ -23,8 +24,8 @@ use crate::problem::Problem;
 use crate::sweep::Sweep;
 
 /// Tables of a sweep file.
-const SECTIONS: [&str; 8] =
-    ["sweep", "parameters", "train", "model", "data", "run", "budget", "failure"];
+const SECTIONS: [&str; 9] =
+    ["sweep", "parameters", "train", "model", "data", "early_stop", "run", "budget", "failure"];
 
 /// Reads a sweep file with overrides in the form `learning_rate=1e-5,2e-5`.
 ///

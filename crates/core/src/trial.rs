@@ -22,6 +22,17 @@ pub enum TrialState {
     Failed(Failure),
     /// The user does not want it: not a failure, ranked nowhere.
     Cancelled,
+    /// Has paused at a rung, with a checkpoint; whether it goes on is not decided yet.
+    Waiting,
+    /// Was not worth going on: final, no failure, and not ranked; what it reached is all that is known of it.
+    Stopped(StopReason),
+}
+
+/// Why a trial was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// Others were better at a rung.
+    Outranked,
 }
 
 /// Something that happened to a trial.
@@ -35,6 +46,10 @@ pub enum TrialEvent {
     Requeued,
     /// The user no longer wants it; a running attempt has to end first.
     Cancelled,
+    /// It goes on from the rung at which it waits.
+    Promoted,
+    /// It does not.
+    Stopped(StopReason),
 }
 
 /// How an attempt ended.
@@ -52,6 +67,8 @@ pub enum AttemptEnding {
     },
     /// Gave the trial back on request, after a checkpoint.
     Released,
+    /// Has reached the rung that it was to run to, and has written a checkpoint there.
+    Paused,
     /// Ended with its scheduler, through no fault of its own: not charged to the trial.
     Abandoned,
     /// Went wrong.
@@ -122,6 +139,7 @@ impl TrialState {
                     AttemptEnding::Completed => Self::Completed,
                     AttemptEnding::Diverged { .. } => Self::Diverged,
                     AttemptEnding::Released | AttemptEnding::Abandoned => Self::Queued,
+                    AttemptEnding::Paused => Self::Waiting,
                     AttemptEnding::Failed(failure) => {
                         let failed = failures.get(&failure.class).copied().unwrap_or(0);
                         let allowed = retries.0.get(&failure.class).copied().unwrap_or(0);
@@ -130,18 +148,24 @@ impl TrialState {
                 })
             }
             (Self::Failed(_) | Self::Cancelled, TrialEvent::Requeued) => Ok(Self::Queued),
-            (Self::Queued, TrialEvent::Cancelled) => Ok(Self::Cancelled),
+            (Self::Queued | Self::Waiting, TrialEvent::Cancelled) => Ok(Self::Cancelled),
+            (Self::Waiting, TrialEvent::Promoted) => Ok(Self::Queued),
+            (Self::Waiting, TrialEvent::Stopped(reason)) => Ok(Self::Stopped(*reason)),
             (
                 Self::Queued
                 | Self::Running(_)
                 | Self::Completed
                 | Self::Diverged
                 | Self::Failed(_)
-                | Self::Cancelled,
+                | Self::Cancelled
+                | Self::Waiting
+                | Self::Stopped(_),
                 TrialEvent::Leased(_)
                 | TrialEvent::Ended(..)
                 | TrialEvent::Requeued
-                | TrialEvent::Cancelled,
+                | TrialEvent::Cancelled
+                | TrialEvent::Promoted
+                | TrialEvent::Stopped(_),
             ) => Err(IllegalTransition { state: self.clone(), event: event.clone() }),
         }
     }
@@ -155,12 +179,21 @@ impl TrialState {
             Self::Diverged => "diverged",
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
+            Self::Waiting => "waiting",
+            Self::Stopped(_) => "stopped",
         }
     }
 
     /// Returns whether nothing more will happen to the trial, unless the user asks for it.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Completed | Self::Diverged | Self::Failed(_) | Self::Cancelled)
+        match self {
+            Self::Completed
+            | Self::Diverged
+            | Self::Failed(_)
+            | Self::Cancelled
+            | Self::Stopped(_) => true,
+            Self::Queued | Self::Running(_) | Self::Waiting => false,
+        }
     }
 }
 
@@ -171,6 +204,7 @@ impl AttemptEnding {
             Self::Completed => "completed",
             Self::Diverged { .. } => "diverged",
             Self::Released => "released",
+            Self::Paused => "paused",
             Self::Abandoned => "abandoned",
             Self::Failed(_) => "failed",
         }
@@ -217,6 +251,8 @@ mod tests {
             TrialState::Diverged,
             TrialState::Failed(Failure { class: FailureClass::Oom, message: "x".into() }),
             TrialState::Cancelled,
+            TrialState::Waiting,
+            TrialState::Stopped(StopReason::Outranked),
         ];
         let diverged = AttemptEnding::Diverged { step: 3, quantity: "loss".into() };
         let events = [
@@ -229,6 +265,9 @@ mod tests {
             TrialEvent::Ended(AttemptId(2), AttemptEnding::Completed),
             TrialEvent::Requeued,
             TrialEvent::Cancelled,
+            TrialEvent::Ended(attempt, AttemptEnding::Paused),
+            TrialEvent::Promoted,
+            TrialEvent::Stopped(StopReason::Outranked),
         ];
         let table: Vec<Vec<&str>> = states
             .iter()
@@ -249,12 +288,14 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "running illegal illegal illegal illegal illegal illegal illegal cancelled",
-                "illegal completed diverged queued queued failed illegal illegal illegal",
-                "illegal illegal illegal illegal illegal illegal illegal illegal illegal",
-                "illegal illegal illegal illegal illegal illegal illegal illegal illegal",
-                "illegal illegal illegal illegal illegal illegal illegal queued illegal",
-                "illegal illegal illegal illegal illegal illegal illegal queued illegal",
+                "running illegal illegal illegal illegal illegal illegal illegal cancelled illegal illegal illegal",
+                "illegal completed diverged queued queued failed illegal illegal illegal waiting illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal queued illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal queued illegal illegal illegal illegal",
+                "illegal illegal illegal illegal illegal illegal illegal illegal cancelled illegal queued stopped",
+                "illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal",
             ]
         );
     }

@@ -72,6 +72,7 @@ pub const ALL: &[&str] = &[
     "checkpoint.reported",
     "checkpoint.removing",
     "checkpoint.removed",
+    "pause.checkpointed",
     "best.before",
     "best.after",
 ];

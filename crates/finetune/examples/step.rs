@@ -115,6 +115,8 @@ fn job(model: &str, directory: &Path, data: &Path, [batch, length, steps]: [u64;
         attempt_directory: directory.join("attempt"),
         resume_from: None,
         checkpoint_seconds: 1e9,
+        until_step: None,
+        patience: None,
         gradient_checkpointing: false,
         accumulation_factor: 1,
         device: "cpu".to_owned(),

@@ -31,6 +31,12 @@ pub struct Job {
     /// # Units
     /// Seconds.
     pub checkpoint_seconds: f64,
+    /// The step after whose evaluation it pauses, as [`Ending::Paused`]; none: it runs to the last one. The schedule is
+    /// that of the whole training either way.
+    pub until_step: Option<u64>,
+    /// Evaluations without a better objective after which it completes early, with its best weights; none: it never
+    /// does. Without effect where the objective is that of the last evaluation.
+    pub patience: Option<u64>,
     /// Computes each layer again in the backward pass instead of keeping what it needs. On the device `cpu` no bit
     /// changes.
     pub gradient_checkpointing: bool,
@@ -74,7 +80,7 @@ pub enum Control {
 /// How a fine-tune ended, when nothing failed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// All steps were done.
+    /// All steps were done, or all that the patience allowed.
     Completed {
         /// How many.
         steps: u64,
@@ -87,6 +93,11 @@ pub enum Ending {
         step: u64,
         /// The name of its metric.
         quantity: String,
+    },
+    /// It is where the job said; there is a checkpoint after `step`.
+    Paused {
+        /// That step; it was observed.
+        step: u64,
     },
     /// The observer asked for it; there is a checkpoint after `step`.
     Stopped {

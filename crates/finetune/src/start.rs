@@ -100,6 +100,8 @@ pub(crate) fn training(job: &Job) -> Result<Training, FineTuneError> {
         optimizer,
         progress,
         total_steps,
+        until_step: job.until_step,
+        patience: job.patience,
         rate: LearningRate::new(train, total_steps),
         loss: Loss::new(train, dataset.task, &class_counts),
         order: Order::new(job.seeds.order, &strata, train),

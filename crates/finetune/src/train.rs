@@ -56,8 +56,14 @@ pub fn fine_tune(job: &Job, observer: &mut dyn Observer) -> Result<Ending, FineT
                 }
             }
         }
-        if training.progress.step >= training.total_steps || training.has_blown_up() {
+        if training.progress.step >= training.total_steps
+            || training.has_blown_up()
+            || training.is_out_of_patience()
+        {
             return training.complete();
+        }
+        if training.until_step.is_some_and(|until| training.progress.step >= until) {
+            return training.pause(observer);
         }
         if observer.control() == Control::Stop {
             return training.stop(observer);
@@ -78,6 +84,8 @@ pub(crate) struct Training {
     pub(crate) optimizer: Optimizer,
     pub(crate) progress: Progress,
     pub(crate) total_steps: u64,
+    pub(crate) until_step: Option<u64>,
+    pub(crate) patience: Option<u64>,
     pub(crate) rate: LearningRate,
     pub(crate) loss: Loss,
     pub(crate) order: Order,
@@ -366,6 +374,27 @@ impl Training {
         })?;
         self.checkpoints.written(begin.elapsed());
         Ok(())
+    }
+
+    /// Returns whether the objective has not become better for too many evaluations. A function of the steps and of what
+    /// a checkpoint holds, so that a resumed training ends where an undisturbed one does.
+    fn is_out_of_patience(&self) -> bool {
+        let step = self.progress.step;
+        let Some(patience) = self.patience.filter(|_| self.objective.at == At::Best) else {
+            return false;
+        };
+        if !self.is_evaluated(step) {
+            return false;
+        }
+        let best = self.progress.best.as_ref().map_or(0, |best| best.step);
+        let since = (best + 1..=step).filter(|step| self.is_evaluated(*step)).count() as u64;
+        since >= patience
+    }
+
+    fn pause(&mut self, observer: &mut dyn Observer) -> Result<Ending, FineTuneError> {
+        self.checkpoint(observer)?;
+        point("pause.checkpointed");
+        Ok(Ending::Paused { step: self.progress.step })
     }
 
     fn stop(&mut self, observer: &mut dyn Observer) -> Result<Ending, FineTuneError> {

@@ -165,6 +165,12 @@ pub struct Assignment {
     /// Times `gradient_accumulation` of the settings: 1, or more after the trial ran out of memory. The examples of
     /// a step stay the same.
     pub accumulation_factor: u64,
+    /// The step after whose evaluation it pauses: a checkpoint, and its end; none: it runs to the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_step: Option<u64>,
+    /// Evaluations without a better objective after which it completes early; none: it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// Without progress for so long the attempt is hung; beats come several times as often. Unit: seconds.
     pub timeout_seconds: u64,
 }

@@ -213,6 +213,8 @@ fn down() -> impl Strategy<Value = Down> {
                 attempt_directory,
                 cache_directory: "/cache".into(),
                 checkpoint_seconds,
+                until_step: None,
+                patience: None,
                 gradient_checkpointing: checkpointing,
                 accumulation_factor: 1,
                 timeout_seconds: 600,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Objective;
 use converge_faults::point;
-use converge_store::{Change, QueryError, Store};
+use converge_store::{Change, Leavings, QueryError, Store};
 
 use crate::home::Home;
 use crate::inventory::{BEST, CHECKPOINT};
@@ -54,8 +54,8 @@ impl Housekeeping {
         Ok(Self { sweep, objective, keep_best, kept })
     }
 
-    /// Deletes what a trial that has just become final no longer needs, and what it pushed out of the best few.
-    /// Returns what the store has to know.
+    /// Deletes what a trial that has just become final no longer needs, and what it pushed out of the best few; of one that
+    /// waits at a rung, checkpoints before the one that it goes on from. Returns what the store has to know.
     pub fn clean_up(&mut self, home: &Home, store: &mut Store, number: u64) -> Vec<Change> {
         let left = match store.read().leavings(self.sweep, number) {
             Ok(Some(left)) => left,
@@ -65,8 +65,12 @@ impl Housekeeping {
                 return Vec::new();
             }
         };
+        if !left.is_final {
+            drop_outdated(home, store, number, &left);
+            return Vec::new();
+        }
         let mut changes = Vec::new();
-        if left.has_resume_point {
+        if left.resume_directory.is_some() {
             changes.push(Change::ResumePoint { trial: left.trial, point: None });
         }
         let mut needless: Vec<PathBuf> = Vec::new();
@@ -131,6 +135,24 @@ impl Housekeeping {
         }
         worst
     }
+}
+
+/// Deletes checkpoints of earlier attempts of a trial that is to go on: each pause would leave one.
+fn drop_outdated(home: &Home, store: &mut Store, number: u64, left: &Leavings) {
+    let Some(kept) = left.resume_directory.as_ref().map(|kept| home.root().join(kept)) else {
+        return;
+    };
+    let folders = left.directories.iter().filter_map(|directory| home.inside(directory));
+    let needless: Vec<PathBuf> =
+        folders.flat_map(|folder| checkpoints(&folder)).filter(|path| *path != kept).collect();
+    if needless.is_empty() {
+        return;
+    }
+    if let Err(error) = store.sync() {
+        tracing::warn!(number, %error, "old checkpoints of a waiting trial stay");
+        return;
+    }
+    needless.iter().for_each(|path| remove(path));
 }
 
 /// Returns the checkpoints in an attempt's folder, whole or not.

@@ -9,9 +9,11 @@ mod budget;
 mod plausible;
 mod policy;
 mod requests;
+pub(crate) mod rungs;
 mod trials;
 mod workers;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use converge_core::budget::Allowance;
@@ -27,6 +29,7 @@ use budget::Spending;
 use requests::Pending;
 
 pub use requests::RequestId;
+pub use rungs::{Climb, EarlyStopping};
 pub use trials::{Lease, ResumePoint, Trial};
 pub use workers::{Worker, WorkerState};
 
@@ -114,7 +117,8 @@ pub enum Action {
     Send(WorkerId, Box<Down>),
     /// Kill a worker at once; answered by [`Event::Exited`].
     Kill(WorkerId),
-    /// Checkpoints of the trial are no longer needed, and its place among the best is known.
+    /// Checkpoints of the trial are no longer needed, and its place among the best is known; of one that waits at a rung,
+    /// those before its last.
     CleanUp {
         /// Its number within the sweep.
         trial: u64,
@@ -158,6 +162,21 @@ pub enum Notice {
         retried: bool,
         /// How it is then divided, where that is new: after it ran out of memory.
         micro_batches: Option<MicroBatches>,
+    },
+    /// A trial does not go on from a rung.
+    Stopped {
+        /// Number within the sweep.
+        trial: u64,
+        /// Where.
+        step: u64,
+        /// Its place among those that it was compared with.
+        rank: u64,
+        /// How many those were.
+        among: u64,
+        /// Which rung: from 1.
+        rung: u64,
+        /// How many there are.
+        rungs: u64,
     },
     /// The user did not want a trial.
     Cancelled {
@@ -237,6 +256,8 @@ pub struct Reactor {
     trials: BTreeMap<TrialId, Trial>,
     /// Trials that wait for a worker, so that nobody looks through a hundred thousand to find one.
     queued: BTreeSet<TrialId>,
+    /// The same for those that were promoted at a rung: who was at more of them comes first.
+    promoted: BTreeSet<(Reverse<u64>, TrialId)>,
     /// Trials that are not final.
     open: u64,
     /// Those of them that are of the search.
@@ -262,6 +283,7 @@ pub struct Reactor {
     checkpoint_seconds: f64,
     gradient_checkpointing: bool,
     spending: Spending,
+    early_stop: EarlyStopping,
 }
 
 /// What a reactor needs to know from outside.
@@ -285,6 +307,8 @@ pub struct Options {
     pub gradient_checkpointing: bool,
     /// The sweep's budget, and what was used of it before.
     pub allowance: Allowance,
+    /// Which trials go on after a part of their training.
+    pub early_stop: EarlyStopping,
 }
 
 impl Reactor {
@@ -292,8 +316,10 @@ impl Reactor {
     pub fn new(options: Options, trials: impl IntoIterator<Item = (TrialId, Trial)>) -> Self {
         let trials: BTreeMap<TrialId, Trial> = trials.into_iter().collect();
         let waits = |(_, trial): &(&TrialId, &Trial)| trial.state == TrialState::Queued;
-        Self {
-            queued: trials.iter().filter(waits).map(|(id, _)| *id).collect(),
+        let waiting: Vec<TrialId> = trials.iter().filter(waits).map(|(id, _)| *id).collect();
+        let mut reactor = Self {
+            queued: BTreeSet::new(),
+            promoted: BTreeSet::new(),
             open_ranked: trials
                 .values()
                 .filter(|trial| !trial.state.is_final() && trial.kind.is_ranked())
@@ -317,7 +343,10 @@ impl Reactor {
             checkpoint_seconds: options.checkpoint_seconds,
             gradient_checkpointing: options.gradient_checkpointing,
             spending: Spending::new(options.allowance),
-        }
+            early_stop: options.early_stop,
+        };
+        waiting.into_iter().for_each(|id| reactor.enqueue(id));
+        reactor
     }
 
     /// Starts with the workers of a dead scheduler: their frames count, and open attempts end abandoned.
@@ -371,6 +400,7 @@ impl Reactor {
             Event::Unpause { request } => self.unpause(request, &mut decisions),
             Event::Tick => self.kill_silent(now, &mut decisions)?,
         }
+        self.decide(&mut decisions)?;
         self.spend(&decisions.changes);
         self.hold_to_budget(now, &mut decisions);
         let spent = decisions.changes.len();
@@ -481,6 +511,7 @@ impl Reactor {
 
     /// Counts a trial as final.
     fn close(&mut self, id: TrialId) {
+        self.leave_ladder(id);
         self.open -= 1;
         let ranked = self.trials.get(&id).is_some_and(|trial| trial.kind.is_ranked());
         self.open_ranked -= u64::from(ranked);

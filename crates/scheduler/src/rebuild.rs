@@ -7,6 +7,8 @@
 //! - An attempt without a last word ended as the scheduler noted, else abandoned.
 //! - A failed trial that was leased again had been queued again by the user.
 //! - An attempt that is missing in a trial's numbers was leased and never told: abandoned.
+//! - A trial that had paused at a rung and was leased again had been promoted; by what, and who was stopped, is decided
+//!   once more when all is read, of the same values.
 //! - Checkpoints and best weights are there if they are there.
 //! - Times are those of the logs' last writes.
 
@@ -15,21 +17,22 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use converge_core::budget::Allowance;
+use converge_core::early_stop::Verdict;
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::sweep::{FailurePolicy, Sweep};
-use converge_core::trial::{AttemptEnding, IllegalTransition, TrialState};
+use converge_core::trial::{AttemptEnding, IllegalTransition, StopReason, TrialState};
 use converge_protocol::frame::{Frame, Reader as LogReader};
 use converge_protocol::message::{Assignment, Down, Up};
 use converge_store::{
-    ApplyError, Change, DatabaseError, QueryError, RestoreError, Store, SweepState, WorkerNote,
-    records,
+    ApplyError, Change, DatabaseError, QueryError, RestoreError, RungDecision, Store, SweepState,
+    WorkerNote, records,
 };
 
 use crate::clock;
 use crate::home::Home;
 use crate::launcher::local::Identity;
-use crate::reactor::{Event, Lease, LogPlace, Options, Reactor, Trial, Worker};
-use crate::trials::{LoadError, definition, load};
+use crate::reactor::{EarlyStopping, Event, Lease, LogPlace, Options, Reactor, Trial, Worker};
+use crate::trials::{LoadError, definition, early_stopping, load};
 use crate::worker_notes::{self, End};
 
 /// What came of it.
@@ -105,6 +108,9 @@ pub fn rebuild(home: &Home, store: &mut Store) -> Result<Rebuilt, RebuildError> 
         }
     }
     replay.run(store, &mut rebuilt)?;
+    for (id, sweep) in &replay.sweeps {
+        decide(store, *id, sweep)?;
+    }
     settle(home, store)?;
     Ok(rebuilt)
 }
@@ -334,6 +340,12 @@ impl Replay {
             trial.state = TrialState::Queued;
             trial.failures.clear();
         }
+        if trial.state == TrialState::Waiting {
+            changes.push(Change::TrialState { trial: trial_id, state: TrialState::Queued });
+            trial.state = TrialState::Queued;
+            trial.climb.passed += 1;
+            trial.climb.reached = None;
+        }
         if trial.state != TrialState::Queued {
             return Err(Skip::Because(format!("its trial was {} before", trial.state.word())));
         }
@@ -381,6 +393,7 @@ impl Replay {
             checkpoint_seconds: assignment.checkpoint_seconds,
             gradient_checkpointing: assignment.gradient_checkpointing,
             allowance: Allowance::default(),
+            early_stop: EarlyStopping::default(),
         };
         let lease = Lease { attempt, trial: trial_id, step: from_step };
         let first = frames.first().map_or(1, |frame| frame.seq);
@@ -486,6 +499,42 @@ impl From<RebuildError> for Skip {
     fn from(error: RebuildError) -> Self {
         Self::Failed(error)
     }
+}
+
+/// Makes the decisions of early stopping again.
+fn decide(store: &mut Store, id: SweepId, sweep: &Sweep) -> Result<(), RebuildError> {
+    let Some(record) = store.read().sweep(id)? else { return Ok(()) };
+    let Some(mut ladder) = early_stopping(&record, sweep, store.read())?.ladder else {
+        return Ok(());
+    };
+    let waiting: BTreeSet<TrialId> = record
+        .open_trials
+        .iter()
+        .filter(|trial| trial.state == TrialState::Waiting)
+        .map(|trial| trial.id)
+        .collect();
+    let mut changes = Vec::new();
+    for made in ladder.decide() {
+        let trial = TrialId(made.trial.cast_signed());
+        let (verdict, rank, among, place) = (made.verdict, made.rank, made.among, made.order);
+        let state = match verdict {
+            Verdict::Promoted => TrialState::Queued,
+            Verdict::Stopped => TrialState::Stopped(StopReason::Outranked),
+        };
+        let waits = waiting.contains(&trial);
+        // What went on is what was promoted.
+        if !waits && verdict == Verdict::Stopped {
+            continue;
+        }
+        let decision = RungDecision { verdict, rank, among, place };
+        changes.push(Change::Decided { trial, rung: made.rung, decision });
+        let last = ladder.next_rung(made.trial) == made.rung + 1;
+        if waits && last {
+            changes.push(Change::TrialState { trial, state });
+        }
+    }
+    store.apply(&changes, clock::unix_ms())?;
+    Ok(())
 }
 
 /// Tells the rows what is on disk, and how sweeps and sessions stand.

@@ -15,7 +15,7 @@ use converge_store::{ApplyError, Change, QueryError, Store, SweepRecord, WorkerR
 use crate::home::Home;
 use crate::launcher::local::Identity;
 use crate::mailbox::{Mail, Mailbox};
-use crate::reactor::{Event, Exit, Lease, Options, Reactor, Trial, Worker};
+use crate::reactor::{EarlyStopping, Event, Exit, Lease, Options, Reactor, Trial, Worker};
 use crate::trials::{LoadError, definition, load};
 use crate::{clock, evidence};
 
@@ -193,6 +193,8 @@ pub(crate) fn left_behind<'a>(
         gradient_checkpointing: sweep.run.gradient_checkpointing,
         // Leases nothing: there is nothing to hold back.
         allowance: Allowance::default(),
+        // Likewise.
+        early_stop: EarlyStopping::default(),
     };
     let workers = workers.map(|worker| {
         let lease = worker.open_attempts.first().map(|attempt| Lease {

@@ -15,7 +15,7 @@ use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Down, Up, Work};
 use converge_scheduler::reactor::{
-    Action, Decisions, Ending, Event, Exit, LogPlace, Options, Reactor, Trial,
+    Action, Climb, Decisions, EarlyStopping, Ending, Event, Exit, LogPlace, Options, Reactor, Trial,
 };
 
 const WORKER: WorkerId = WorkerId(1);
@@ -39,6 +39,7 @@ fn trial(number: u64) -> Trial {
         step: 0,
         loss: None,
         value: None,
+        climb: Climb::default(),
     }
 }
 
@@ -66,6 +67,7 @@ impl Stage {
             checkpoint_seconds: 60.0,
             gradient_checkpointing: false,
             allowance: Allowance { budget, used },
+            early_stop: EarlyStopping::default(),
         };
         let trials = [1, 2].map(|number| (TrialId(number), trial(number.cast_unsigned())));
         Self { reactor: Reactor::new(options, trials), seq: 0, now: 5_000 }
@@ -217,6 +219,7 @@ fn what_stands_beside_the_search_takes_nothing_of_its_budget() {
         checkpoint_seconds: 60.0,
         gradient_checkpointing: false,
         allowance: Allowance { budget: steps(10), used: Usage { wall_ms: 0, steps: 10 } },
+        early_stop: EarlyStopping::default(),
     };
     let reactor = Reactor::new(options, [(TrialId(3), refit)]);
     let mut stage = Stage { reactor, seq: 0, now: 5_000 };

@@ -15,7 +15,8 @@ use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Assignment, Down, Up, Work};
 use converge_scheduler::reactor::{
-    Action, Decisions, Ending, Event, Exit, LogPlace, Notice, Options, Reactor, Trial, WorkerState,
+    Action, Climb, Decisions, EarlyStopping, Ending, Event, Exit, LogPlace, Notice, Options,
+    Reactor, Trial, WorkerState,
 };
 use converge_store::{Change, SweepState};
 
@@ -47,6 +48,7 @@ fn trial(number: u64, state: TrialState) -> (TrialId, Trial) {
         step: 0,
         loss: None,
         value: None,
+        climb: Climb::default(),
     };
     (TrialId(number.cast_signed()), trial)
 }
@@ -67,6 +69,7 @@ impl World {
             checkpoint_seconds: 60.0,
             gradient_checkpointing: false,
             allowance: Allowance::default(),
+            early_stop: EarlyStopping::default(),
         };
         let reactor = Reactor::new(options, trials);
         let (seqs, changes, actions) = (BTreeMap::new(), Vec::new(), Vec::new());

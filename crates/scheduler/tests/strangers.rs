@@ -13,7 +13,9 @@ use converge_core::sweep::FailurePolicy;
 use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_protocol::frame::Frame;
 use converge_protocol::message::{Best, Up, Work};
-use converge_scheduler::reactor::{Action, Event, LogPlace, Options, Reactor, Trial};
+use converge_scheduler::reactor::{
+    Action, Climb, EarlyStopping, Event, LogPlace, Options, Reactor, Trial,
+};
 use converge_store::Change;
 
 const WORKER: WorkerId = WorkerId(7);
@@ -39,6 +41,7 @@ fn busy() -> Reactor {
         step: 0,
         loss: None,
         value: None,
+        climb: Climb::default(),
     };
     let options = Options {
         workers: 1,
@@ -50,6 +53,7 @@ fn busy() -> Reactor {
         checkpoint_seconds: 60.0,
         gradient_checkpointing: false,
         allowance: Allowance::default(),
+        early_stop: EarlyStopping::default(),
     };
     let mut reactor = Reactor::new(options, [(TrialId(1), trial)]);
     reactor.step(Event::Tick, 0).unwrap();

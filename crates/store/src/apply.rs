@@ -3,6 +3,7 @@
 mod attempt;
 #[cfg(test)]
 mod interrupted;
+mod rung;
 mod trial;
 mod worker;
 
@@ -212,6 +213,10 @@ impl Batch<'_> {
             Change::Evidence { attempt, evidence, peak_memory_bytes } => {
                 self.evidence(*attempt, evidence, *peak_memory_bytes)
             }
+            Change::Reached { trial, rung, step, standing } => {
+                self.reached(*trial, *rung, *step, standing)
+            }
+            Change::Decided { trial, rung, decision } => self.decided(*trial, *rung, decision),
             Change::TrialState { trial, state } => self.trial_state(*trial, state),
             Change::ResumePoint { trial, point } => self.resume_point(*trial, point.as_ref()),
             Change::BestWeights { trial, weights } => self.best_weights(*trial, weights.as_ref()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use converge_core::early_stop::Verdict;
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::items::ItemResults;
 use converge_core::trial::{AttemptEnding, TrialState};
@@ -138,6 +139,26 @@ pub enum Change {
         /// Peak memory as seen from outside, for an attempt that could not say so itself. Unit: bytes.
         peak_memory_bytes: Option<u64>,
     },
+    /// A rung was reached: the evaluation there was observed. Once more where its attempt has to do it again.
+    Reached {
+        /// The trial.
+        trial: TrialId,
+        /// Which rung: from 0.
+        rung: u64,
+        /// Its step in this trial.
+        step: u64,
+        /// What the trial is compared by.
+        standing: RungStanding,
+    },
+    /// What was decided about a trial at a rung. Belongs in one batch with the [`Change::TrialState`] that follows.
+    Decided {
+        /// The trial; must have reached the rung.
+        trial: TrialId,
+        /// Which rung: from 0.
+        rung: u64,
+        /// What.
+        decision: RungDecision,
+    },
     /// A trial's new state, as [`TrialState::next`] says. Never `Running`: that is [`Change::Leased`].
     ///
     /// `Completed` sets the trial's objective from its metrics. `Queued` after `Failed` or `Cancelled` forgives the
@@ -169,6 +190,28 @@ pub enum Change {
         /// Its new state.
         state: SweepState,
     },
+}
+
+/// What a trial is compared by at a rung.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RungStanding {
+    /// The objective up to there; none: not observed, or NaN only.
+    pub value: Option<f64>,
+    /// What can be compared example by example, as [`converge_core::early_stop::Marks::to_bytes`] gives it.
+    pub marks: Option<Vec<u8>>,
+}
+
+/// What was decided about a trial at a rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RungDecision {
+    /// Whether it goes on.
+    pub verdict: Verdict,
+    /// Its place among those that it was compared with: from 1.
+    pub rank: u64,
+    /// How many those were, itself included.
+    pub among: u64,
+    /// Its place among those that were promoted there, from 0; 0 where it was stopped.
+    pub place: u64,
 }
 
 /// The ends of an attempt's logs, bounded in lines and bytes by who reads them.
@@ -216,6 +259,8 @@ impl Change {
             Self::Checkpointed { .. } => "checkpointed",
             Self::AttemptEnded { .. } => "attempt ended",
             Self::Evidence { .. } => "evidence",
+            Self::Reached { .. } => "reached",
+            Self::Decided { .. } => "decided",
             Self::TrialState { .. } => "trial state",
             Self::ResumePoint { .. } => "resume point",
             Self::BestWeights { .. } => "best weights",

@@ -97,7 +97,7 @@ mod wide;
 mod word;
 
 pub use apply::ApplyError;
-pub use change::{BestWeights, Change, Evidence, ResumePoint};
+pub use change::{BestWeights, Change, Evidence, ResumePoint, RungDecision, RungStanding};
 pub use database_error::DatabaseError;
 pub use reader::contradictions::Contradiction;
 pub use reader::curve::{MetricExtremes, Observation, Point, RunningTrial};
@@ -111,6 +111,7 @@ pub use reader::page::curves::ThinCurve;
 pub use reader::page::marker::TrialsMarker;
 pub use reader::page::{BestConfiguration, MetricValue, SweepHeader, SweepSource};
 pub use reader::ranking::{RankedTrial, TrialLength};
+pub use reader::rungs::{Ladder, LadderTrial, RungRecord};
 pub use reader::summary::{SweepSummary, TrialCounts};
 pub use reader::sweep::{BestTrial, OpenAttemptRecord, SweepRecord, WorkerRecord};
 pub use reader::trial::{

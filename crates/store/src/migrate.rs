@@ -9,7 +9,7 @@ use rusqlite::{Connection, MAIN_DB, TransactionBehavior};
 use crate::{configuration, connection, parameter, wide};
 
 /// The files of `migrations/`, in order. A database's version is how many of them it has.
-pub(crate) const MIGRATIONS: [&str; 8] = [
+pub(crate) const MIGRATIONS: [&str; 9] = [
     include_str!("../../../migrations/0001_sweeps_and_trials.sql"),
     include_str!("../../../migrations/0002_observations.sql"),
     include_str!("../../../migrations/0003_failures_and_cancellation.sql"),
@@ -17,6 +17,7 @@ pub(crate) const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/0005_kinds.sql"),
     include_str!("../../../migrations/0006_optuna.sql"),
     include_str!("../../../migrations/0007_beside_the_search.sql"),
+    include_str!("../../../migrations/0008_early_stopping.sql"),
     include_str!("../../../migrations/0009_items.sql"),
 ];
 

@@ -11,6 +11,7 @@ pub(crate) mod items;
 pub(crate) mod leavings;
 pub(crate) mod page;
 pub(crate) mod ranking;
+pub(crate) mod rungs;
 pub(crate) mod summary;
 pub(crate) mod sweep;
 pub(crate) mod trial;

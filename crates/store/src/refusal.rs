@@ -89,6 +89,14 @@ pub enum Refusal {
         /// The step given.
         step: u64,
     },
+    /// The trial has not reached the rung, or it is decided.
+    #[error("trial {trial} does not wait at rung {rung}")]
+    NotAtRung {
+        /// The trial.
+        trial: TrialId,
+        /// The rung given.
+        rung: u64,
+    },
     /// A step was seen before.
     #[error("step {step} of attempt {attempt} is not past its last step {last_step}")]
     StepNotPast {

@@ -3,7 +3,7 @@
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::AttemptId;
 use converge_core::objective::{At, Goal};
-use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
+use converge_core::trial::{AttemptEnding, StopReason, TrialKind, TrialState};
 use rusqlite::Row;
 
 use crate::database_error::unreadable;
@@ -115,6 +115,8 @@ pub(crate) fn trial_state(row: &Row<'_>, open: Option<i64>) -> rusqlite::Result<
         "diverged" => Ok(TrialState::Diverged),
         "failed" => Ok(TrialState::Failed(failure(row)?)),
         "cancelled" => Ok(TrialState::Cancelled),
+        "waiting" => Ok(TrialState::Waiting),
+        "stopped" => Ok(TrialState::Stopped(StopReason::Outranked)),
         _ => Err(unreadable("state", format!("unknown word `{word}`"))),
     }
 }
@@ -129,6 +131,7 @@ pub(crate) fn attempt_ending(row: &Row<'_>) -> rusqlite::Result<Option<AttemptEn
             quantity: row.get("diverged_quantity")?,
         },
         "released" => AttemptEnding::Released,
+        "paused" => AttemptEnding::Paused,
         "abandoned" => AttemptEnding::Abandoned,
         "failed" => AttemptEnding::Failed(failure(row)?),
         _ => return Err(unreadable("ending", format!("unknown word `{word}`"))),
@@ -200,6 +203,8 @@ mod tests {
             TrialState::Diverged,
             TrialState::Failed(failure.clone()),
             TrialState::Cancelled,
+            TrialState::Waiting,
+            TrialState::Stopped(StopReason::Outranked),
         ];
         for state in &states {
             match state {
@@ -208,7 +213,9 @@ mod tests {
                 | TrialState::Completed
                 | TrialState::Diverged
                 | TrialState::Failed(_)
-                | TrialState::Cancelled => {}
+                | TrialState::Cancelled
+                | TrialState::Waiting
+                | TrialState::Stopped(StopReason::Outranked) => {}
             }
         }
         let sweeps = words(&SweepState::ALL, |state| state.word());
@@ -218,6 +225,7 @@ mod tests {
             AttemptEnding::Completed,
             AttemptEnding::Diverged { step: 1, quantity: String::new() },
             AttemptEnding::Released,
+            AttemptEnding::Paused,
             AttemptEnding::Abandoned,
             AttemptEnding::Failed(failure),
         ];
@@ -226,6 +234,7 @@ mod tests {
                 AttemptEnding::Completed
                 | AttemptEnding::Diverged { .. }
                 | AttemptEnding::Released
+                | AttemptEnding::Paused
                 | AttemptEnding::Abandoned
                 | AttemptEnding::Failed(_) => {}
             }

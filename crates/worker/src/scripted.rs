@@ -21,6 +21,7 @@ use converge_core::script::{Script, ScriptEnd};
 use converge_core::seed::Seed;
 use converge_core::settings::{MaxLength, Settings};
 use converge_core::task::Task;
+use converge_faults::point;
 use converge_finetune::{BestWeights, Control, Ending, Observer};
 
 use crate::work::file_failure;
@@ -38,6 +39,8 @@ pub(crate) struct Play<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) objective: &'a Objective,
     pub(crate) attempt_number: u64,
+    /// The step after which it pauses.
+    pub(crate) until_step: Option<u64>,
     /// The attempt's own folder.
     pub(crate) directory: &'a Path,
     pub(crate) resume_from: Option<&'a Path>,
@@ -64,6 +67,9 @@ pub(crate) fn play(play: &Play<'_>, observer: &mut dyn Observer) -> Result<Final
     let curve = Curve::new(play.settings, script.steps);
     let first = play.resume_from.map_or(Ok(0), read_checkpoint)? + 1;
     let mut newest: Option<PathBuf> = None;
+    if play.until_step.is_some_and(|until| first > until) {
+        return Ok(Finale::Ending(Ending::Paused { step: first - 1 }));
+    }
     for step in first..=script.steps {
         // A step that is cut short is done again after a resume.
         if !nap(Duration::from_millis(script.step_milliseconds), observer) {
@@ -80,8 +86,13 @@ pub(crate) fn play(play: &Play<'_>, observer: &mut dyn Observer) -> Result<Final
         }
         let (metrics, items) = play.evaluated(&curve, step);
         observer.observe(step, &metrics, items);
-        if script.checkpoint_every > 0 && step % script.checkpoint_every == 0 {
+        let pauses = play.until_step == Some(step);
+        if pauses || (script.checkpoint_every > 0 && step % script.checkpoint_every == 0) {
             checkpoint(play.directory, step, &mut newest, observer)?;
+        }
+        if pauses {
+            point("pause.checkpointed");
+            return Ok(Finale::Ending(Ending::Paused { step }));
         }
     }
     if play.end_at().is_some_and(|end| end > script.steps)

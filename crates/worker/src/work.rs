@@ -201,6 +201,10 @@ impl Workplace {
             Ok(Ending::Diverged { step, quantity }) => {
                 (AttemptEnding::Diverged { step, quantity }, None)
             }
+            Ok(Ending::Paused { step }) => {
+                reporter.step = step;
+                (AttemptEnding::Paused, None)
+            }
             Ok(Ending::Stopped { step }) => {
                 reporter.step = step;
                 (AttemptEnding::Released, None)
@@ -262,6 +266,8 @@ impl Workplace {
                     attempt_directory: directory,
                     resume_from,
                     checkpoint_seconds: assignment.checkpoint_seconds,
+                    until_step: assignment.until_step,
+                    patience: assignment.patience,
                     gradient_checkpointing: assignment.gradient_checkpointing,
                     accumulation_factor: assignment.accumulation_factor,
                     device: self.device.clone(),
@@ -276,6 +282,7 @@ impl Workplace {
                     settings,
                     objective,
                     attempt_number: assignment.attempt_number,
+                    until_step: assignment.until_step,
                     directory: &directory,
                     resume_from: resume_from.as_deref(),
                 };

@@ -1,5 +1,6 @@
 //! `converge plan`: what would run, without running it.
 
+use converge_core::early_stop::Rule;
 use converge_core::facts::{Facts, SplitFacts};
 use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{PlannedTrial, trials};
@@ -147,6 +148,7 @@ fn text(
     if sweep.budget.max_steps.is_some_and(|most| most < steps) {
         text += "            fewer steps than all trials take: the last ones will not be run\n";
     }
+    text += &early_stop(sweep, prepared, planned, steps);
     text += &too_long(sweep, outlook);
     text += "\n";
     let costs = outlook.table(classes, prepared, planned);
@@ -287,6 +289,85 @@ fn answers_text(facts: &Facts, split: &SplitFacts) -> String {
         (Task::Classes, _) => format!("{counts}), majority {}", share(split.majority_share())),
         _ => format!("{counts})"),
     }
+}
+
+/// What early stopping will do: the rungs, how many trials come to each, and the steps that this takes.
+fn early_stop(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], steps: u64) -> String {
+    let rule = &sweep.early_stop;
+    let mut text = String::new();
+    if let Some(patience) = rule.patience {
+        let evaluations = plural(patience, "evaluation");
+        text +=
+            &format!("patience    a trial ends after {evaluations} without a better objective\n");
+    }
+    if rule.rule == Rule::None {
+        return text;
+    }
+    let rungs_of = |trial: &PlannedTrial| match sweep.run.device.as_str() {
+        SCRIPTED => {
+            rule.rungs_of_script(&sweep.script_of(&trial.configuration), &trial.settings.train)
+        }
+        _ => rule.rungs(prepared.facts[trial.case].train.examples, &trial.settings.train),
+    };
+    let rungs: Vec<Vec<u64>> = planned.iter().map(rungs_of).collect();
+    let most = rungs.iter().map(Vec::len).max().unwrap_or(0);
+    if most == 0 {
+        let why = "no trial is evaluated before its end at or after `first`";
+        return text + &format!("early stop  {}: {why}, so none is stopped\n", rule.rule.word());
+    }
+    if rule.rule == Rule::Median {
+        let median = format!("median of at least {} trials before", rule.min_trials);
+        return text
+            + &format!(
+                "early stop  {median}, at up to {}; at most {} steps\n",
+                plural(most as u64, "rung"),
+                count(steps)
+            );
+    }
+    let mut on = planned.len() as u64;
+    let mut stages = vec![on.to_string()];
+    // Trials in the order of their numbers: which of them go on is not known, and they may differ in length.
+    let (mut expected, mut before) = (0.0, 0.0);
+    let mean = |steps: &mut dyn Iterator<Item = u64>| {
+        let (sum, n) = steps.fold((0, 0), |(sum, n), step| (sum + step, n + 1));
+        if n == 0 { 0.0 } else { sum as f64 / f64::from(n) }
+    };
+    for rung in 0..most {
+        let here = mean(&mut rungs.iter().filter_map(|rungs| rungs.get(rung).copied()));
+        expected += on as f64 * (here - before);
+        before = here;
+        on = rule.promoted(on).max(1).min(on);
+        stages.push(on.to_string());
+    }
+    let whole = mean(&mut planned.iter().map(|trial| trial.total_steps));
+    expected += on as f64 * (whole - before);
+    let share_of = expected / (steps as f64).max(1.0);
+    let mut at: Vec<String> = rungs
+        .iter()
+        .max_by_key(|rungs| rungs.len())
+        .map_or(Vec::new(), |rungs| rungs.iter().map(u64::to_string).collect());
+    let last = at.pop().unwrap_or_default();
+    let at = if at.is_empty() { last } else { format!("{} and {last}", at.join(", ")) };
+    let ties = if rule.ties { ", and what is tied with the last of them" } else { "" };
+    text += &format!(
+        "early stop  {}: {} trials, at step {at}{ties}\n",
+        rule.rule.word(),
+        stages.join(" → ")
+    );
+    let more = if rule.ties || rule.rule == Rule::Asha { "at least " } else { "" };
+    text += &format!(
+        "            {more}about {} steps, {} of all; a trial that waits keeps its checkpoint: up to {}\n",
+        count(expected.round() as u64),
+        share(share_of),
+        bytes(planned.len() as u64 * checkpoint_bytes(prepared))
+    );
+    text
+}
+
+/// Weights, two moments and the best weights. Unit: bytes.
+fn checkpoint_bytes(prepared: &Prepared) -> u64 {
+    let parameters = prepared.facts.iter().map(|facts| facts.model.parameters).max().unwrap_or(0);
+    parameters * 4 * 4
 }
 
 /// Checkpoints hold weights, two moments and the best weights; finished trials keep weights only.

@@ -231,7 +231,11 @@ fn done(
         return Ok(None);
     };
     match trial.state {
-        TrialState::Queued | TrialState::Running(_) => Ok(None),
+        // It is no trial of the search: it waits at no rung and is stopped at none.
+        TrialState::Queued
+        | TrialState::Running(_)
+        | TrialState::Waiting
+        | TrialState::Stopped(_) => Ok(None),
         TrialState::Completed => {
             output::talk(&format!(
                 "trial {number} is the refit of trial {}: nothing left to do\n",

@@ -1,5 +1,6 @@
 //! `converge show`: one trial, whole.
 
+use converge_core::early_stop::Verdict;
 use converge_core::micro_batches::MicroBatches;
 use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use converge_dashboard::terminal::number::{bytes, duration, of_metric};
@@ -74,6 +75,7 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
             summary.objective.metric, objective.step, trial.total_steps
         );
     }
+    text += &early(detail);
     if trial.kind == TrialKind::Refit {
         text += "trained on training and validation data together: not ranked, and no score on validation data\n";
     }
@@ -90,12 +92,75 @@ fn text(summary: &SweepSummary, detail: &TrialDetail) -> String {
     text += &attempts(&detail.attempts, output::width());
     text += &divisions(detail);
     text += &exits(&detail.attempts);
+    text += &rungs(detail, &summary.objective.metric, output::width());
     text += "\nmetrics\n";
     text += &metrics(detail, output::width());
     text += "\nsettings\n";
     text += &settings(detail);
     text += &evidence(&detail.attempts);
     text
+}
+
+/// Says where and why a trial waits or was stopped, or that it ended by its own patience.
+pub(crate) fn early(detail: &TrialDetail) -> String {
+    let trial = &detail.trial;
+    let last = trial.last_step.unwrap_or(0);
+    match (&trial.state, detail.rungs.last()) {
+        (TrialState::Waiting, _) => {
+            format!("waits at step {last} for whether it goes on: `converge status`\n")
+        }
+        (TrialState::Stopped(_), Some(rung)) => {
+            let place = rung.decision.map_or(String::new(), |decision| {
+                format!(": rank {} of {}", decision.rank, decision.among)
+            });
+            format!(
+                "stopped early at step {} of {}{place} at rung {}; what it would have reached is not known\n",
+                rung.step,
+                trial.total_steps,
+                rung.rung + 1
+            )
+        }
+        (TrialState::Completed, _) if last < trial.total_steps => format!(
+            "completed early at step {last} of {}: its objective had not become better (`patience` in [early_stop])\n",
+            trial.total_steps
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The rungs that a trial has reached.
+pub(crate) fn rungs(detail: &TrialDetail, metric: &str, width: Option<usize>) -> String {
+    if detail.rungs.is_empty() {
+        return String::new();
+    }
+    let right = |header| (header, Align::Right);
+    let mut table = Table::new([
+        right("rung"),
+        right("step"),
+        right(metric),
+        ("decided", Align::Left),
+        right("rank"),
+        right("of"),
+    ]);
+    for rung in &detail.rungs {
+        let number = |number: Option<u64>| number.map_or("-".into(), |number| number.to_string());
+        table.push([
+            (rung.rung + 1).to_string(),
+            rung.step.to_string(),
+            rung.standing.value.map_or("-".into(), |value| of_metric(metric, value)),
+            rung.decision.map_or("not yet", |decision| verdict(decision.verdict)).to_string(),
+            number(rung.decision.map(|decision| decision.rank)),
+            number(rung.decision.map(|decision| decision.among)),
+        ]);
+    }
+    format!("\nrungs\n{}", table.render(width))
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Promoted => "promoted",
+        Verdict::Stopped => "stopped",
+    }
 }
 
 pub(crate) fn metrics(detail: &TrialDetail, width: Option<usize>) -> String {
@@ -229,6 +294,19 @@ fn json_of(detail: &TrialDetail) -> serde_json::Value {
                 "accumulation_factor": attempt.accumulation_factor, "worker_exit": attempt.worker_exit,
                 "evidence": attempt.evidence.as_ref().map(|left| json!({ "log": left.log, "stderr": left.stderr })),
                 "leased_at_ms": attempt.leased_at_ms, "started_at_ms": attempt.started_at_ms, "ended_at_ms": attempt.ended_at_ms,
+            })
+        })
+        .collect();
+    value["rungs"] = detail
+        .rungs
+        .iter()
+        .map(|rung| {
+            json!({
+                "rung": rung.rung + 1, "step": rung.step, "value": rung.standing.value,
+                "decision": rung.decision.map(|decision| verdict(decision.verdict)),
+                "rank": rung.decision.map(|decision| decision.rank),
+                "among": rung.decision.map(|decision| decision.among),
+                "reached_at_ms": rung.reached_at_ms, "decided_at_ms": rung.decided_at_ms,
             })
         })
         .collect();

@@ -1,7 +1,7 @@
 //! `converge status`: where sweeps stand.
 
 use converge_core::metric::TRAIN_LOSS;
-use converge_dashboard::terminal::number::of_metric;
+use converge_dashboard::terminal::number::{of_metric, plural};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_dashboard::view::watch::SweepStanding;
 use converge_scheduler::home::Home;
@@ -63,6 +63,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     output::data(&table.render(output::width()));
     for sweep in &sweeps {
         output::data(&beside(sweep));
+        output::data(&stopped(&reader, sweep)?);
         running(&reader, sweep)?;
         if let Some(budget) = spent(home, &reader, sweep, holder)?.text() {
             output::data(&format!("{} budget: {budget}\n", sweep.name));
@@ -87,6 +88,23 @@ pub(crate) fn standing(sweep: &SweepSummary, holder: Option<u32>) -> SweepStandi
         SweepState::Paused if holder.is_some() => SweepStanding::Paused,
         SweepState::Running | SweepState::Paused => SweepStanding::Killed,
     }
+}
+
+/// What early stopping has done, where it has done anything.
+fn stopped(reader: &Reader, sweep: &SweepSummary) -> Result<String, Report> {
+    let (stopped, waiting) = (sweep.trials.stopped, sweep.trials.waiting);
+    let mut told = Vec::new();
+    if waiting > 0 {
+        told.push(format!("{waiting} waiting at a rung"));
+    }
+    if stopped > 0 {
+        told.push(format!(
+            "{stopped} stopped at one, {} saved",
+            plural(reader.steps_saved(sweep.id)?, "step")
+        ));
+    }
+    let named = |told: Vec<String>| format!("{} early stopping: {}\n", sweep.name, told.join("; "));
+    Ok(if told.is_empty() { String::new() } else { named(told) })
 }
 
 /// What stands beside the search and is not among its counts.
@@ -170,7 +188,9 @@ fn json_of(
         "trials": {
             "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
             "failed": trials.failed, "cancelled": trials.cancelled, "running": trials.running, "queued": trials.queued,
+            "waiting": trials.waiting, "stopped": trials.stopped,
         },
+        "steps_saved": if trials.stopped > 0 { reader.steps_saved(sweep.id)? } else { 0 },
         "beside": {
             "total": sweep.beside.total(), "completed": sweep.beside.completed, "diverged": sweep.beside.diverged,
             "failed": sweep.beside.failed, "cancelled": sweep.beside.cancelled, "running": sweep.beside.running,

@@ -182,7 +182,8 @@ fn json_of(watched: &Watched) -> serde_json::Value {
         "name": sweep.name, "state": sweep.state.word(), "scheduler_pid": sweep.scheduler, "objective": sweep.objective,
         "trials": {
             "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
-            "failed": trials.failed, "cancelled": trials.cancelled, "running": trials.running, "queued": trials.queued,
+            "failed": trials.failed, "cancelled": trials.cancelled, "stopped": trials.stopped, "waiting": trials.waiting,
+            "running": trials.running, "queued": trials.queued,
         },
         "steps_done": sweep.steps_done, "steps_total": sweep.steps_total, "elapsed_seconds": sweep.elapsed_seconds,
         "best": best, "workers": workers, "list": list,

@@ -15,7 +15,7 @@ const PAGE: &str = include_str!("reference.md");
 /// Returns the whole page.
 pub fn reference() -> String {
     let mut page = PAGE.to_string();
-    for section in ["sweep", "run", "budget", "failure"] {
+    for section in ["sweep", "early_stop", "run", "budget", "failure"] {
         page = page.replace(&format!("{{{{{section}}}}}"), &section_table(section));
     }
     for section in ["train", "model", "data"] {
@@ -101,6 +101,7 @@ fn section_table(section: &str) -> String {
         let default = match key.default {
             "(needed)" => "needed".into(),
             "(none)" => "–".into(),
+            "(1/eta)" => "1 / `eta`".into(),
             words if key.shape == Shape::Objective => words.to_string(),
             value => format!("`{value}`"),
         };
@@ -123,6 +124,7 @@ fn shape(shape: Shape) -> String {
         Shape::Integer(min) => format!("whole number of {min} or more"),
         Shape::WordOrInteger(words) => values(Kind::ChoiceOrInteger(words, 1)),
         Shape::Number => "number of 0 or more".into(),
+        Shape::Positive => "number of more than 0".into(),
         Shape::Boolean => "`true`, `false`".into(),
         Shape::Objective => "`{ metric, goal, at }`".into(),
         Shape::WallTime => "`\"8h\"`, `\"1h30m\"`".into(),

@@ -62,6 +62,7 @@ pub fn schema() -> Value {
             "train": settings("train"),
             "model": settings("model"),
             "data": settings("data"),
+            "early_stop": sections("early_stop"),
             "run": sections("run"),
             "budget": sections("budget"),
             "failure": sections("failure"),
@@ -193,6 +194,7 @@ fn section_value(key: &SectionKey) -> Option<Value> {
             json!({ "anyOf": [{ "enum": words }, { "type": "integer", "minimum": 1 }] })
         }
         Shape::Number => json!({ "type": "number", "minimum": 0 }),
+        Shape::Positive => json!({ "type": "number", "exclusiveMinimum": 0 }),
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Objective => json!({
             "type": "object",

@@ -1,4 +1,5 @@
-//! The keys of a sweep file that are no settings of a training: `[sweep]`, `[run]`, `[budget]`, `[failure]`.
+//! The keys of a sweep file that are no settings of a training: `[sweep]`, `[early_stop]`, `[run]`, `[budget]`,
+//! `[failure]`.
 //!
 //! [`crate::key::KEYS`] has the others. This table serves documents and the schema; the readers are in `sections`, and a
 //! test holds the two together.
@@ -35,6 +36,8 @@ pub enum Shape {
     WordOrInteger(&'static [&'static str]),
     /// A number of 0 or more.
     Number,
+    /// A number of more than 0.
+    Positive,
     /// `true` or `false`.
     Boolean,
     /// `{ metric, goal, at }`.
@@ -70,6 +73,13 @@ pub const SECTION_KEYS: &[SectionKey] = &[
     row("sweep.seed", Shape::Integer(0), "42", "every split, draw and mask follows from it", "`seed`, Optuna `RandomSampler(seed=…)`"),
     row("sweep.replicates", Shape::Integer(1), "1", "seeds per configuration; they are ranked by their mean", ""),
     row("sweep.objective", Shape::Objective, "by the task", "what configurations are ranked by", "`metric_for_best_model` and `greater_is_better`, Optuna `direction`, W&B `metric`"),
+    row("early_stop.type", Shape::Choice(&["none", "top_k", "halving", "asha", "median"]), "\"none\"", "which trials go on after a part of their training: [early stopping](early-stopping.md)", "Optuna `pruner`, W&B `early_terminate`, Ray Tune `scheduler`"),
+    row("early_stop.first", Shape::Positive, "1", "epochs until trials are first compared; rounded up to an evaluation", "Hyperband `min_resource`, Ray Tune `grace_period`"),
+    row("early_stop.eta", Shape::Integer(2), "3", "one of so many goes on, so many times further (`halving`, `asha`)", "`reduction_factor`"),
+    row("early_stop.keep", Shape::Positive, "(1/eta)", "what goes on with `top_k`: a number of trials, or a share below 1", ""),
+    row("early_stop.min_trials", Shape::Integer(1), "5", "trials that `median` takes the median over at least", "Optuna `MedianPruner(n_startup_trials=…)`"),
+    row("early_stop.ties", Shape::Boolean, "true", "what is within one standard error of the last that goes on goes on as well", ""),
+    row("early_stop.patience", Shape::Integer(1), "(none)", "evaluations without a better objective after which a trial ends by itself; needs `at = \"best\"`", "`EarlyStoppingCallback(early_stopping_patience=…)`"),
     row("run.workers", Shape::WordOrInteger(&["auto"]), "\"auto\"", "trainings at once; `auto`: by cores and memory", "Optuna `n_jobs`"),
     row("run.device", Shape::Text, "\"auto\"", "`cpu`, `cuda`, `cuda:1`, `wgpu`, `libtorch`, or the first that is here", "`use_cpu`"),
     row("run.workers_per_gpu", Shape::Integer(1), "1", "workers that share a GPU", ""),
@@ -110,8 +120,10 @@ mod tests {
     #[test]
     fn the_table_has_the_keys_that_are_read() {
         let listed: BTreeSet<String> = SECTION_KEYS.iter().map(|key| key.name.into()).collect();
-        let read: BTreeSet<String> =
-            ["sweep", "run", "budget", "failure"].into_iter().flat_map(known).collect();
+        let read: BTreeSet<String> = ["sweep", "early_stop", "run", "budget", "failure"]
+            .into_iter()
+            .flat_map(known)
+            .collect();
         assert_eq!(listed, read);
     }
 

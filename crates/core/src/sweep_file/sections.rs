@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Node, NodeKind};
 use super::layers::EXTENDS;
 use super::table::Table;
-use super::{constraints, enqueue, parameters};
+use super::{constraints, early_stop, enqueue, parameters};
 use crate::budget::Budget;
 use crate::failure::FailureClass;
 use crate::fit::BOTH_HEAD_RATES;
@@ -22,7 +22,7 @@ use crate::trial::Retries;
 use crate::value::Value;
 
 /// Everything that can stand at the top of a file.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "sweep",
     "parameters",
     "enqueue",
@@ -30,6 +30,7 @@ const TOP: [&str; 10] = [
     "train",
     "model",
     "data",
+    "early_stop",
     "run",
     "budget",
     "failure",
@@ -65,6 +66,7 @@ pub(super) fn read_sweep(
     let settings = read_settings(sections, &named, file, problems);
     let run = read_run(take("run"), problems);
     let failure = read_failure(take("failure"), problems);
+    let early_stop = early_stop::read(take("early_stop"), problems);
     if head.method.draws() && budget.max_trials.is_none() {
         let method = head.method.word();
         problems.push(
@@ -82,6 +84,7 @@ pub(super) fn read_sweep(
     let task = settings.data.task.task().filter(|_| !named.contains(&"data.task"));
     let (objective, objective_follows_task) =
         read_objective(head.objective, &settings, task, problems);
+    early_stop::check(&early_stop, &objective, file, problems);
     let sweep = Sweep {
         objective_follows_task,
         name: head.name?,
@@ -97,6 +100,7 @@ pub(super) fn read_sweep(
         run: run?,
         budget,
         failure,
+        early_stop,
     };
     // What is sampled has to be sound.
     if problems.is_empty() {

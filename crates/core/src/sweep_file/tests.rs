@@ -48,7 +48,7 @@ x = 1
     assert_eq!(
         problems(text),
         "\
-s.toml:18: unknown section or key `extra` (sections: sweep, parameters, enqueue, constraints, train, model, data, run, budget, failure)
+s.toml:18: unknown section or key `extra` (sections: sweep, parameters, enqueue, constraints, train, model, data, early_stop, run, budget, failure)
 s.toml:2: [sweep] `name`: expected letters, digits, `-`, `_` and `.`, found \"x y\"
 s.toml:3: [sweep] `method`: expected one of \"grid\", \"random\", found \"gird\"
 s.toml:5: unknown parameter `learning_rat` (did you mean `learning_rate`?)

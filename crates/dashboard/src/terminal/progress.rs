@@ -164,6 +164,8 @@ mod tests {
             diverged: 0,
             failed: 0,
             cancelled: 0,
+            stopped: 0,
+            waiting: 0,
             running: vec![],
             steps_done: (elapsed_seconds * 2.0) as u64,
             steps_total: 24 * 40,

@@ -102,6 +102,8 @@ fn trials(progress: &SweepProgress) -> String {
         number::count(progress.trials_total)
     );
     let others = [
+        (progress.stopped, "stopped"),
+        (progress.waiting, "waiting"),
         (progress.diverged, "diverged"),
         (progress.failed, "failed"),
         (progress.cancelled, "cancelled"),
@@ -194,6 +196,8 @@ mod tests {
             diverged: 1,
             failed: 0,
             cancelled: 0,
+            stopped: 0,
+            waiting: 0,
             running: vec![trial(7, 3, None), trial(12, 100, Some(0.8123))],
             steps_done: 700,
             steps_total: 2304,

@@ -19,6 +19,10 @@ pub struct SweepProgress {
     pub failed: u64,
     /// Trials that the user did not want.
     pub cancelled: u64,
+    /// Trials that were stopped at a rung.
+    pub stopped: u64,
+    /// Trials that have paused at a rung, for whether they go on.
+    pub waiting: u64,
     /// Trials that hold a worker now.
     pub running: Vec<RunningTrial>,
     /// Steps done over all trials, those of earlier sessions included.
@@ -96,7 +100,7 @@ pub struct BestTrial {
 impl SweepProgress {
     /// Returns how many trials have ended, in whatever way.
     pub fn ended(&self) -> u64 {
-        self.completed + self.diverged + self.failed + self.cancelled
+        self.completed + self.stopped + self.diverged + self.failed + self.cancelled
     }
 
     /// Returns the share of all steps that is done, in [0, 1].
@@ -184,6 +188,8 @@ mod tests {
             diverged: 1,
             failed: 0,
             cancelled: 0,
+            stopped: 0,
+            waiting: 0,
             running: vec![],
             steps_done,
             steps_total,

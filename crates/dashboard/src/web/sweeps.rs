@@ -85,6 +85,8 @@ pub(super) fn summary(
             "total": trials.total(), "queued": trials.queued, "running": trials.running,
             "completed": trials.completed, "diverged": trials.diverged, "failed": trials.failed,
             "cancelled": trials.cancelled,
+            "stopped": trials.stopped,
+            "waiting": trials.waiting,
         },
         "steps_done": header.steps_done,
         "steps_total": header.steps_total,

@@ -187,6 +187,8 @@ pub(super) fn marker_word(marker: &TrialsMarker) -> String {
         counts.diverged,
         counts.failed,
         counts.cancelled,
+        counts.stopped,
+        counts.waiting,
     ]
     .hash(&mut hasher);
     for (number, attempt) in &marker.running {

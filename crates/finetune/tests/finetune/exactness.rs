@@ -28,6 +28,8 @@ struct Piece {
     attempt: PathBuf,
     resume_from: Option<PathBuf>,
     checkpoint_seconds: f64,
+    /// Pause there.
+    until_step: Option<u64>,
     /// Stop as asked after this step.
     stop_after_step: Option<u64>,
     /// Die without warning after this step was observed.
@@ -43,11 +45,15 @@ fn child() {
     job.attempt_directory = piece.attempt;
     job.resume_from = piece.resume_from;
     job.checkpoint_seconds = piece.checkpoint_seconds;
+    job.until_step = piece.until_step;
     let recorder = Recorder { stop_after_step: piece.stop_after_step, ..Recorder::default() };
     let mut observer = Mortal { recorder, die_after_step: piece.die_after_step, path };
     let ending = fine_tune(&job, &mut observer).unwrap();
     let stopped = matches!(ending, Ending::Stopped { .. });
     assert_eq!(stopped, piece.stop_after_step.is_some(), "{ending:?}");
+    if let Some(step) = piece.until_step {
+        assert_eq!(ending, Ending::Paused { step });
+    }
     observer.save();
 }
 
@@ -116,6 +122,7 @@ fn assert_same_bits(directory: &Path, settings: &Settings, checkpoint_seconds: f
         attempt: directory.join(attempt),
         resume_from: None,
         checkpoint_seconds: 1e9,
+        until_step: None,
         stop_after_step: None,
         die_after_step: None,
     };
@@ -152,6 +159,92 @@ fn assert_same_bits(directory: &Path, settings: &Settings, checkpoint_seconds: f
     assert_eq!(whole.keys().map(|(step, _)| *step).max(), Some(30));
     let [whole, third] = ["whole", "third"].map(|name| best_weights(&directory.join(name)));
     assert!(whole == third, "the weights differ");
+}
+
+#[test]
+fn paused_at_rungs_a_training_ends_with_the_bits_of_one_that_never_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(&write_toy(directory.path(), "train.tsv", 100));
+    settings.train.epochs = 3;
+    // 10 steps an epoch, evaluated after 3, 5, 8 and 10.
+    let piece = |attempt: &str| Piece {
+        settings: settings.clone(),
+        directory: directory.path().to_owned(),
+        attempt: directory.path().join(attempt),
+        resume_from: None,
+        checkpoint_seconds: 1e9,
+        until_step: None,
+        stop_after_step: None,
+        die_after_step: None,
+    };
+    let (whole, _) = run_in_child(&piece("whole"), "whole", 1);
+    let mut told = Vec::new();
+    let mut from = None;
+    // The second process finds itself where it was to pause, and does nothing.
+    for (name, until_step) in
+        [("first", Some(10)), ("idle", Some(10)), ("second", Some(23)), ("last", None)]
+    {
+        let (more, checkpoints) =
+            run_in_child(&Piece { resume_from: from, until_step, ..piece(name) }, name, 2);
+        assert_eq!(more.is_empty(), name == "idle");
+        assert_eq!(checkpoints.last().map(|last| last.0), until_step);
+        from = checkpoints.last().map(|last| last.1.clone());
+        told.extend(more);
+    }
+    assert_eq!(told.len(), whole.len());
+    for (found, expected) in told.iter().zip(&whole) {
+        assert_eq!(found, expected);
+    }
+    let [whole, last] = ["whole", "last"].map(|name| best_weights(&directory.path().join(name)));
+    assert!(whole == last, "the weights differ");
+}
+
+#[test]
+fn patience_ends_a_training_at_the_same_step_however_often_it_is_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(&write_toy(directory.path(), "train.tsv", 100));
+    settings.train.epochs = 6;
+    let mut job = job(settings, directory.path());
+    job.objective = objective("validation/accuracy", Goal::Maximize, At::Best);
+    let accuracy = |recorder: &Recorder| recorder.curve("validation/accuracy");
+    let mut all = Recorder::default();
+    let ending = fine_tune(&job, &mut all).unwrap();
+    assert!(matches!(ending, Ending::Completed { steps: 60, .. }), "{ending:?}");
+    let values = accuracy(&all);
+    // The evaluation that is the third in a row without a better one.
+    let since = |place: usize| {
+        let best =
+            (0..=place).fold(0, |best, next| if values[next] > values[best] { next } else { best });
+        place - best
+    };
+    let last = (0..values.len()).find(|place| since(*place) >= 3).unwrap();
+    assert!(last + 1 < values.len(), "the toy is learnt before the end: {values:?}");
+
+    job.patience = Some(3);
+    job.attempt_directory = directory.path().join("patient");
+    let mut patient = Recorder::default();
+    let Ending::Completed { steps, best } = fine_tune(&job, &mut patient).unwrap() else {
+        panic!("it completes")
+    };
+    assert_eq!(accuracy(&patient), values[..=last]);
+    assert!(steps < 60 && best.is_some());
+
+    let mut from = None;
+    for piece in 0.. {
+        job.attempt_directory = directory.path().join(format!("piece-{piece}"));
+        job.resume_from = from.take();
+        let mut recorder = Recorder { stop_after_step: Some(piece * 7 + 7), ..Recorder::default() };
+        match fine_tune(&job, &mut recorder).unwrap() {
+            Ending::Completed { steps: found, best: weights } => {
+                assert_eq!(found, steps);
+                let step =
+                    |best: Option<converge_finetune::BestWeights>| best.map(|best| best.step);
+                assert_eq!(step(weights), step(best));
+                break;
+            }
+            _ => from = recorder.checkpoints.last().map(|last| last.1.clone()),
+        }
+    }
 }
 
 #[test]

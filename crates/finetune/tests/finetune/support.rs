@@ -94,6 +94,8 @@ pub(crate) fn job(settings: Settings, directory: &Path) -> Job {
         attempt_directory: directory.join("attempt"),
         resume_from: None,
         checkpoint_seconds: 1e9,
+        until_step: None,
+        patience: None,
         gradient_checkpointing: false,
         accumulation_factor: 1,
         device: converge_bert::device::name_of_tests(),

@@ -99,7 +99,9 @@ impl Reactor {
                 lease.step = step;
                 let trial = lease.trial;
                 self.watch(trial, step, &metrics);
+                let reached = self.climb(trial, step, &metrics, items.as_ref());
                 decisions.changes.push(Change::Observed { attempt, step, seq, metrics, items });
+                decisions.changes.extend(reached);
             }
             Up::Checkpoint { attempt, step, directory }
                 if is_on(Mutant::NoFence) && lease_of(&worker.state, attempt).is_none() =>
@@ -212,14 +214,14 @@ impl Reactor {
                     micro_batches: micro_batches.filter(|_| retried),
                 })
             }
-            AttemptEnding::Released | AttemptEnding::Abandoned => None,
+            AttemptEnding::Released | AttemptEnding::Paused | AttemptEnding::Abandoned => None,
         };
         let state = trial.state.clone();
         if self.mode != Mode::Recovering {
             let told = !unwanted || state != TrialState::Queued;
             decisions.actions.extend(notice.filter(|_| told).map(Action::Notice));
         }
-        if state == TrialState::Queued && unwanted {
+        if matches!(state, TrialState::Queued | TrialState::Waiting) && unwanted {
             self.cancel_queued(lease.trial, decisions)?;
         } else {
             decisions.changes.push(Change::TrialState { trial: lease.trial, state: state.clone() });
@@ -227,8 +229,10 @@ impl Reactor {
                 self.close(lease.trial);
                 decisions.actions.push(Action::CleanUp { trial: number });
                 self.count_final(lease.trial, decisions);
+            } else if state == TrialState::Waiting {
+                self.wait_at_rung(lease.trial, decisions);
             } else {
-                self.queued.insert(lease.trial);
+                self.enqueue(lease.trial);
             }
         }
         if let Some(message) = full {

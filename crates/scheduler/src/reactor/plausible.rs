@@ -40,6 +40,7 @@ impl Reactor {
                 });
                 self.is_step(*attempt, *step)
                     && self.is_step(*attempt, shown)
+                    && (*ending != AttemptEnding::Paused || self.is_at_rung(*attempt, *step))
                     && weights
                     && peak_memory_bytes.is_none_or(|bytes| i64::try_from(bytes).is_ok())
             }
@@ -65,6 +66,14 @@ impl Reactor {
 
     fn is_step(&self, attempt: AttemptId, step: u64) -> bool {
         self.trial_of(attempt).is_none_or(|trial| step <= trial.total_steps)
+    }
+
+    /// Returns whether a trial pauses at a step: at the rung to which it was to run, with a checkpoint.
+    fn is_at_rung(&self, attempt: AttemptId, step: u64) -> bool {
+        self.trial_of(attempt).is_none_or(|trial| {
+            let saved = trial.resume_point.as_ref().is_some_and(|point| point.step == step);
+            saved && trial.climb.until_step() == Some(step)
+        })
     }
 
     fn is_past_resume_point(&self, attempt: AttemptId, step: u64) -> bool {

@@ -35,11 +35,14 @@ impl Reactor {
         };
         let (number, failure) = match &trial.state {
             TrialState::Failed(failure) => (trial.number, failure.clone()),
-            TrialState::Completed | TrialState::Diverged => {
+            TrialState::Completed | TrialState::Diverged | TrialState::Stopped(_) => {
                 self.failed_in_a_row = 0;
                 return;
             }
-            TrialState::Queued | TrialState::Running(_) | TrialState::Cancelled => return,
+            TrialState::Queued
+            | TrialState::Running(_)
+            | TrialState::Waiting
+            | TrialState::Cancelled => return,
         };
         self.failed += 1;
         self.failed_in_a_row += 1;

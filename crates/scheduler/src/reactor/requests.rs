@@ -32,7 +32,7 @@ impl Reactor {
         for id in trials {
             let Some(trial) = self.trials.get(&id) else { continue };
             match trial.state {
-                TrialState::Queued => self.cancel_queued(id, decisions)?,
+                TrialState::Queued | TrialState::Waiting => self.cancel_queued(id, decisions)?,
                 TrialState::Running(attempt) => {
                     running.push(id);
                     if self.unwanted.insert(id) {
@@ -46,23 +46,24 @@ impl Reactor {
                 TrialState::Completed
                 | TrialState::Diverged
                 | TrialState::Failed(_)
-                | TrialState::Cancelled => {}
+                | TrialState::Cancelled
+                | TrialState::Stopped(_) => {}
             }
         }
         self.pending.push(Pending::Cancel { request, running });
         Ok(())
     }
 
-    /// Cancels a trial that waits for a worker, and drops its checkpoint.
+    /// Cancels a trial that waits for a worker or at a rung, and drops its checkpoint.
     pub(super) fn cancel_queued(
         &mut self,
         id: TrialId,
         decisions: &mut Decisions,
     ) -> Result<(), IllegalTransition> {
+        self.dequeue(id);
         let Some(trial) = self.trials.get_mut(&id) else { return Ok(()) };
         trial.state =
             trial.state.next(&TrialEvent::Cancelled, &trial.failures, &self.failure.retries)?;
-        self.queued.remove(&id);
         decisions.changes.push(Change::TrialState { trial: id, state: trial.state.clone() });
         decisions.actions.push(Action::CleanUp { trial: trial.number });
         decisions.actions.push(Action::Notice(Notice::Cancelled { trial: trial.number }));

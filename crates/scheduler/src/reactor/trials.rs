@@ -8,7 +8,7 @@ use converge_core::trial::{IllegalTransition, TrialEvent, TrialKind, TrialState}
 use converge_protocol::message::{Assignment, Down, ResumeFrom, Work};
 use converge_store::Change;
 
-use super::{Decisions, Mode, Reactor, WorkerState};
+use super::{Climb, Decisions, Mode, Reactor, WorkerState};
 
 /// A trial with all that leasing it needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Trial {
     pub loss: Option<f64>,
     /// The best value of the objective seen in this session, or stored.
     pub value: Option<f64>,
+    /// Where it stands among the rungs of early stopping.
+    pub climb: Climb,
 }
 
 /// A checkpoint that the database knows.
@@ -73,7 +75,7 @@ impl Reactor {
         let idle: Vec<_> =
             self.workers.iter().filter(|(_, worker)| idle(worker)).map(|(id, _)| *id).collect();
         for worker_id in idle {
-            let Some(trial_id) = self.queued.pop_first() else { return Ok(()) };
+            let Some(trial_id) = self.next_queued() else { return Ok(()) };
             let Some(trial) = self.trials.get_mut(&trial_id) else { continue };
             let attempt = self.next_attempt;
             self.next_attempt = AttemptId(attempt.0 + 1);
@@ -82,6 +84,7 @@ impl Reactor {
             trial.attempts += 1;
             let from_step = trial.resume_point.as_ref().map_or(0, |point| point.step);
             trial.step = from_step;
+            trial.climb.begin_at(from_step);
             let directory = format!("attempts/{attempt}");
             let down_seq = self.workers.get(&worker_id).map_or(1, |worker| worker.down_seq);
             decisions.changes.push(Change::Leased {
@@ -106,6 +109,8 @@ impl Reactor {
                 attempt_directory: format!("{}/{directory}", self.home),
                 cache_directory: format!("{}/cache", self.home),
                 checkpoint_seconds: self.checkpoint_seconds,
+                until_step: trial.climb.until_step(),
+                patience: self.early_stop.patience.filter(|_| trial.kind.is_ranked()),
                 gradient_checkpointing: self.gradient_checkpointing,
                 accumulation_factor: trial.accumulation_factor,
                 timeout_seconds: self.failure.timeout_seconds,

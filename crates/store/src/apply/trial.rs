@@ -14,11 +14,14 @@ impl Batch<'_> {
         self.flush()?;
         let allowed = match state {
             TrialState::Running(_) => false,
-            TrialState::Queued => ["running", "failed", "cancelled"].contains(&before.as_str()),
-            TrialState::Completed | TrialState::Diverged => before == "running",
-            TrialState::Failed(_) | TrialState::Cancelled => {
-                before == "running" || before == "queued"
+            TrialState::Queued => {
+                ["running", "waiting", "failed", "cancelled"].contains(&before.as_str())
             }
+            TrialState::Waiting => before == "running",
+            TrialState::Stopped(_) => before == "waiting",
+            TrialState::Completed | TrialState::Diverged => before == "running",
+            TrialState::Failed(_) => before == "running" || before == "queued",
+            TrialState::Cancelled => ["running", "queued", "waiting"].contains(&before.as_str()),
         };
         if !allowed {
             return Err(Refusal::TrialIs { trial, state: before }.into());
@@ -55,7 +58,8 @@ impl Batch<'_> {
         if matches!(state, TrialState::Completed | TrialState::Diverged) {
             configuration::place(self.connection, trial)?;
         }
-        if matches!(state, TrialState::Queued) && before != "running" {
+        if matches!(state, TrialState::Queued) && ["failed", "cancelled"].contains(&before.as_str())
+        {
             let next = self.attempts_of(trial)? + 1;
             self.execute(
                 "UPDATE sweep_trials SET charged_from = ?2 WHERE id = ?1",

@@ -20,8 +20,10 @@ pub struct Leavings {
     pub completed: bool,
     /// Its best weights.
     pub best_weights: Option<BestWeights>,
-    /// Whether a checkpoint is kept to go on from.
-    pub has_resume_point: bool,
+    /// Whether nothing more will happen to it.
+    pub is_final: bool,
+    /// The checkpoint that is kept to go on from, relative to the home.
+    pub resume_directory: Option<String>,
     /// Folders of its attempts, relative to the home.
     pub directories: Vec<String>,
 }
@@ -68,7 +70,7 @@ impl Reader {
         self.query("trials that were not cleaned up after", |connection| {
             let sql = "SELECT number FROM sweep_trials INDEXED BY trials_with_checkpoint
                 WHERE sweep = ?1 AND resume_step IS NOT NULL
-                    AND state NOT IN ('queued', 'running')
+                    AND state NOT IN ('queued', 'running', 'waiting')
                 UNION
                 SELECT sweep_trials.number
                 FROM workers
@@ -80,7 +82,7 @@ impl Reader {
                         ORDER BY id DESC
                         LIMIT 2
                     )
-                    AND sweep_trials.state NOT IN ('queued', 'running')
+                    AND sweep_trials.state NOT IN ('queued', 'running', 'waiting')
                 ORDER BY number";
             rows(connection, sql, [sweep.0], |row| row.get(0))
         })
@@ -95,7 +97,7 @@ impl Reader {
             let found = connection
                 .prepare_cached(&format!(
                     "SELECT id, state = 'completed', best_weights_step, best_weights_value,
-                        best_weights_directory, resume_step IS NOT NULL, NOT {BESIDE}
+                        best_weights_directory, resume_directory, NOT {BESIDE}, ended_at_ms IS NOT NULL
                     FROM sweep_trials WHERE sweep = ?1 AND number = ?2"
                 ))?
                 .query_row((sweep.0, number), |row| {
@@ -111,7 +113,8 @@ impl Reader {
                         ranked: row.get(6)?,
                         completed: row.get(1)?,
                         best_weights: weights.transpose()?,
-                        has_resume_point: row.get(5)?,
+                        is_final: row.get(7)?,
+                        resume_directory: row.get(5)?,
                         directories: Vec::new(),
                     })
                 })

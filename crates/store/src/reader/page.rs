@@ -27,7 +27,7 @@ pub struct MetricValue {
 /// What stands above a sweep's trials, beside its summary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepHeader {
-    /// Steps of its completed, diverged, failed and cancelled trials, as far as they were done, and of running ones.
+    /// Steps of its completed, stopped, diverged, failed and cancelled trials, as far as they were done, and of running ones.
     pub steps_done: u64,
     /// Steps of all its trials; of one that ended early those that it did.
     pub steps_total: u64,
@@ -154,16 +154,16 @@ impl Reader {
 fn steps(connection: &Connection, sweep: SweepId) -> rusqlite::Result<(u64, u64)> {
     let sql = "SELECT
             coalesce(sum(CASE WHEN state = 'completed' THEN steps END), 0),
-            coalesce(sum(CASE WHEN state IN ('completed', 'queued', 'running') THEN steps END), 0)
+            coalesce(sum(CASE WHEN state IN ('completed', 'queued', 'running', 'waiting') THEN steps END), 0)
         FROM trial_counts WHERE sweep = ?1";
     let (completed, open): (u64, u64) = connection
         .prepare_cached(sql)?
         .query_row([sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = "SELECT sweep_trials.state = 'running', coalesce(sum(
+    let sql = "SELECT sweep_trials.state IN ('running', 'waiting'), coalesce(sum(
                 (SELECT max(attempts.last_step) FROM attempts WHERE attempts.trial = sweep_trials.id)
             ), 0)
         FROM sweep_trials INDEXED BY trials_by_state
-        WHERE sweep_trials.sweep = ?1 AND sweep_trials.state IN ('running', 'diverged', 'failed', 'cancelled')
+        WHERE sweep_trials.sweep = ?1 AND sweep_trials.state IN ('running', 'waiting', 'stopped', 'diverged', 'failed', 'cancelled')
         GROUP BY 1";
     let (mut done, mut total) = (completed, open);
     for (running, steps) in

@@ -52,8 +52,12 @@ pub struct TrialCounts {
     pub queued: u64,
     /// Have an open attempt.
     pub running: u64,
+    /// Have paused at a rung, for whether they go on.
+    pub waiting: u64,
     /// Did all their steps.
     pub completed: u64,
+    /// Were stopped at a rung.
+    pub stopped: u64,
     /// Met a loss or gradient that is not finite.
     pub diverged: u64,
     /// Used up their retries.
@@ -65,12 +69,12 @@ pub struct TrialCounts {
 impl TrialCounts {
     /// Returns the number of trials.
     pub fn total(&self) -> u64 {
-        self.queued + self.running + self.ended()
+        self.queued + self.running + self.waiting + self.ended()
     }
 
     /// Returns how many are final.
     pub fn ended(&self) -> u64 {
-        self.completed + self.diverged + self.failed + self.cancelled
+        self.completed + self.stopped + self.diverged + self.failed + self.cancelled
     }
 }
 
@@ -173,6 +177,8 @@ fn counted(connection: &Connection, sql: &str, sweep: SweepId) -> rusqlite::Resu
         match row.get_ref(0)?.as_str()? {
             "queued" => counts.queued = count,
             "running" => counts.running = count,
+            "waiting" => counts.waiting = count,
+            "stopped" => counts.stopped = count,
             "completed" => counts.completed = count,
             "diverged" => counts.diverged = count,
             "failed" => counts.failed = count,

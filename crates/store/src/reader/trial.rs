@@ -9,6 +9,7 @@ use converge_core::trial::{AttemptEnding, TrialKind, TrialState};
 use rusqlite::{Connection, Row};
 
 use super::curve::{MetricExtremes, extremes};
+use super::rungs::{RungRecord, rungs_of};
 use super::{QueryError, Reader, json, row, rows};
 use crate::change::{BestWeights, Evidence, ResumePoint};
 use crate::objective;
@@ -142,6 +143,8 @@ pub struct TrialDetail {
     pub attempts: Vec<AttemptRecord>,
     /// In order of attempt and step.
     pub checkpoints: Vec<CheckpointRecord>,
+    /// The rungs that it has reached, in order.
+    pub rungs: Vec<RungRecord>,
     /// Extremes of all its metrics, by name.
     pub metrics: Vec<MetricExtremes>,
 }
@@ -169,6 +172,7 @@ impl Reader {
                 settings: settings(connection, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
                 attempts: attempts(connection, id)?,
                 checkpoints: checkpoints(connection, id)?,
+                rungs: rungs_of(connection, id)?,
                 metrics: extremes(connection, id)?,
                 trial,
             }))
@@ -233,7 +237,7 @@ impl Chosen {
     fn condition(self) -> &'static str {
         match self {
             Self::All => "?2 IS NULL",
-            Self::Open => "sweep_trials.state IN ('queued', 'running') AND ?2 IS NULL",
+            Self::Open => "sweep_trials.state IN ('queued', 'running', 'waiting') AND ?2 IS NULL",
             Self::Number(_) => "sweep_trials.number = ?2",
         }
     }

@@ -28,6 +28,10 @@ pub enum Standing {
     Failed,
     /// Is not wanted any more.
     Cancelled,
+    /// Has paused at a rung, for whether it goes on.
+    Waiting,
+    /// Was stopped at a rung.
+    Stopped,
 }
 
 /// Order of a list of trials.
@@ -96,11 +100,13 @@ pub struct SweepSteps {
 
 impl Standing {
     /// All of them, in the order of [`TrialOrder::Standing`].
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Running,
+        Self::Waiting,
         Self::Failed,
         Self::Diverged,
         Self::Completed,
+        Self::Stopped,
         Self::Queued,
         Self::Cancelled,
     ];
@@ -114,12 +120,14 @@ impl Standing {
             Self::Diverged => "diverged",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Waiting => "waiting",
+            Self::Stopped => "stopped",
         }
     }
 
     /// Returns whether it can still change by itself.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Running | Self::Queued)
+        !matches!(self, Self::Running | Self::Queued | Self::Waiting)
     }
 
     fn of(word: &str) -> rusqlite::Result<Self> {
@@ -140,6 +148,8 @@ impl TrialCounts {
             Standing::Diverged => self.diverged,
             Standing::Failed => self.failed,
             Standing::Cancelled => self.cancelled,
+            Standing::Waiting => self.waiting,
+            Standing::Stopped => self.stopped,
         }
     }
 }
@@ -242,7 +252,7 @@ impl Reader {
             )?;
             let open: u64 = number(
                 "SELECT coalesce(sum(steps), 0) FROM trial_counts
-                WHERE sweep = ?1 AND state IN ('queued', 'running')",
+                WHERE sweep = ?1 AND state IN ('queued', 'running', 'waiting')",
             )?;
             let running: u64 = number(
                 "SELECT coalesce(sum(attempts.last_step), 0)
@@ -252,7 +262,7 @@ impl Reader {
             )?;
             let interrupted: u64 = number(
                 "SELECT coalesce(sum(resume_step), 0) FROM sweep_trials INDEXED BY trials_with_checkpoint
-                WHERE sweep = ?1 AND resume_step IS NOT NULL AND state = 'queued'",
+                WHERE sweep = ?1 AND resume_step IS NOT NULL AND state IN ('queued', 'waiting')",
             )?;
             Ok(SweepSteps { done: completed + running + interrupted, total: completed + open })
         })

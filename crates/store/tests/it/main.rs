@@ -15,6 +15,7 @@ mod optuna;
 mod page;
 mod reading;
 mod records;
+mod rungs;
 mod sweeps;
 mod views;
 mod watched;

@@ -86,6 +86,10 @@ fn no_file_that_was_merged_is_edited() {
             "0007_beside_the_search.sql",
             "c834a6bd4908cec1ee1e7b40da175fcc709b7a1d8a77f02290dc6f44f5b38886",
         ),
+        (
+            "0008_early_stopping.sql",
+            "f7b9f3094817fbe66e8969dd5ae9ef6e1d8f611c6ee1f966953565a751d3f772",
+        ),
         ("0009_items.sql", "65771d7cc976986bafb53570f41a25b33147a87d9f635b6713889d20a4da05b1"),
     ];
     let mut files: Vec<String> = std::fs::read_dir(folder())

@@ -60,7 +60,7 @@ fn sweeps_are_counted_by_state() {
     home.apply(&[lease]);
     let summary = home.store.read().sweep_named("first").unwrap().unwrap();
     let counts =
-        TrialCounts { queued: 1, running: 1, completed: 1, diverged: 1, failed: 0, cancelled: 0 };
+        TrialCounts { queued: 1, running: 1, completed: 1, diverged: 1, ..TrialCounts::default() };
     assert_eq!(summary.trials, counts);
     assert_eq!((counts.total(), counts.ended()), (4, 2));
     assert_eq!(home.store.read().sweep_named("none").unwrap(), None);

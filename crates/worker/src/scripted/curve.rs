@@ -1,11 +1,9 @@
 //! Curves that look like training, as functions of settings and step.
 
 use converge_core::metric;
+use converge_core::script::Script;
 use converge_core::settings::{Optimizer, Settings};
 use converge_core::task::Task;
-
-/// Evaluations of a scripted trial, the one after the last step included.
-const EVALUATIONS: u64 = 4;
 
 /// The curves of one trial.
 #[derive(Debug)]
@@ -45,12 +43,7 @@ impl Curve {
 
     /// Returns the steps that are evaluated, in order.
     pub(crate) fn evaluations(&self) -> impl Iterator<Item = u64> {
-        let steps = self.steps;
-        let mut last = 0;
-        (1..=EVALUATIONS).filter_map(move |index| {
-            let step = (steps * index).div_ceil(EVALUATIONS);
-            (std::mem::replace(&mut last, step) < step).then_some(step)
-        })
+        Script { steps: self.steps, ..Script::default() }.evaluations()
     }
 
     /// Returns the metrics of a step, those of its evaluation included.

@@ -58,6 +58,7 @@ fn run(
             settings: &settings,
             objective: &objective,
             attempt_number,
+            until_step: None,
             directory,
             resume_from,
         },

@@ -44,6 +44,8 @@ pub(crate) fn assignment(folder: &Folder, attempt: i64, work: Work) -> Box<Assig
         attempt_directory: folder.inside(&format!("attempts/{attempt}")),
         cache_directory: folder.inside("cache"),
         checkpoint_seconds: 60.0,
+        until_step: None,
+        patience: None,
         gradient_checkpointing: false,
         accumulation_factor: 1,
         timeout_seconds: 600,

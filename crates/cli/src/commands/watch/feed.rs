@@ -383,6 +383,10 @@ impl<'home> Feed<'home> {
         if let TrialState::Failed(failure) = &detail.trial.state {
             part("failure", &format!("{}: {}", failure.class.word(), failure.message));
         }
+        let early = show::early(detail);
+        if !early.is_empty() {
+            part("early stopping", &early);
+        }
         let evidence = show::evidence(&detail.attempts);
         for chunk in evidence.trim_start().split("\n\n").filter(|chunk| !chunk.is_empty()) {
             let (title, lines) = chunk.split_once('\n').unwrap_or((chunk, ""));
@@ -390,6 +394,10 @@ impl<'home> Feed<'home> {
         }
         part("attempts", &show::attempts(&detail.attempts, None));
         part("how workers ended", &(show::divisions(detail) + &show::exits(&detail.attempts)));
+        let rungs = show::rungs(detail, &self.objective.metric, None);
+        if let Some((title, table)) = rungs.trim_start().split_once('\n') {
+            part(title, table);
+        }
         part("metrics", &show::metrics(detail, None));
         part("settings", &show::settings(detail));
         if evidence.is_empty()
@@ -439,5 +447,7 @@ fn standing(state: &TrialState) -> Standing {
         TrialState::Diverged => Standing::Diverged,
         TrialState::Failed(_) => Standing::Failed,
         TrialState::Cancelled => Standing::Cancelled,
+        TrialState::Waiting => Standing::Waiting,
+        TrialState::Stopped(_) => Standing::Stopped,
     }
 }

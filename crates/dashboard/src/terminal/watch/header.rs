@@ -100,6 +100,8 @@ fn counts(sweep: &WatchedSweep, width: u16, ink: &Ink) -> Vec<Span<'static>> {
         Standing::Completed,
         Standing::Running,
         Standing::Queued,
+        Standing::Waiting,
+        Standing::Stopped,
         Standing::Diverged,
         Standing::Failed,
         Standing::Cancelled,

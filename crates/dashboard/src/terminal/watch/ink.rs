@@ -72,6 +72,8 @@ impl Ink {
             Standing::Diverged => ("≈", "~"),
             Standing::Failed => ("✗", "x"),
             Standing::Cancelled => ("–", "-"),
+            Standing::Waiting => ("◐", "="),
+            Standing::Stopped => ("■", "!"),
         };
         if self.style.unicode { unicode } else { ascii }
     }
@@ -133,7 +135,8 @@ pub(super) fn colour_of(standing: Standing) -> Colour {
         Standing::Completed => Colour::Green,
         Standing::Diverged => Colour::Yellow,
         Standing::Failed => Colour::Red,
-        Standing::Queued | Standing::Cancelled => Colour::Dim,
+        Standing::Waiting => Colour::Cyan,
+        Standing::Queued | Standing::Cancelled | Standing::Stopped => Colour::Dim,
     }
 }
 

@@ -41,6 +41,7 @@ fn row(number: u64, standing: Standing) -> WatchedRow {
     let total_steps = 128;
     let last_step = match standing {
         Standing::Queued | Standing::Cancelled => 0,
+        Standing::Waiting | Standing::Stopped => 32,
         Standing::Running => 40 + number,
         Standing::Diverged => 23,
         Standing::Failed => 64,

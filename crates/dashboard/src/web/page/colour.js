@@ -44,6 +44,6 @@ export function onTheme(draw) {
 
 /** Symbol and words of states: not by colour alone. */
 export const STATES = {
-  completed: "✓", running: "▶", queued: "○", diverged: "≈", failed: "✕", cancelled: "–",
+  completed: "✓", running: "▶", queued: "○", diverged: "≈", failed: "✕", cancelled: "–", waiting: "◐", stopped: "■",
   finished: "✓", interrupted: "‖", paused: "‖", pausing: "‖", killed: "✕",
 };

@@ -98,7 +98,7 @@ export class ParameterPanel {
     const early = this.rows.length - whole.length;
     const known = whole.filter(row => Number.isFinite(value.of(row)));
     const drawn = { parallel: () => this.parallel.draw(known, value), scatter: () => this.scatter.draw(known, value), heat: () => heatMap(this, known, value) }[this.kind] ?? (() => "");
-    put(this.note, drawn(), early ? `; ${early} that diverged, failed or were cancelled are not drawn` : "");
+    put(this.note, drawn(), early ? `; ${early} that were stopped, diverged, failed or were cancelled are not drawn` : "");
   }
 
   highlight(number) {

@@ -8,7 +8,7 @@ import { stateWord } from "./trial_table.js";
 
 /** The trials of a sweep by state, as a bar with words. */
 export function progressBar(trials) {
-  const parts = ["completed", "diverged", "failed", "cancelled", "running"].filter(state => trials[state]);
+  const parts = ["completed", "stopped", "diverged", "failed", "cancelled", "waiting", "running"].filter(state => trials[state]);
   const words = parts.map(state => `${trials[state]} ${state}`).concat(trials.queued ? [`${trials.queued} queued`] : []).join(", ");
   return h("div", { class: "bar", role: "img", "aria-label": `${trials.total} trials: ${words}`, title: words },
     parts.map(state => h("span", { class: `part ${state}`, style: { "flex-grow": trials[state] } })),

@@ -40,7 +40,7 @@ class TrialPage {
     const total = trial.sweep.trials.total;
     const step = (to, text, label) => to >= 1 && to <= total ? h("a", { class: "button", href: `/sweeps/${this.id}/trials/${to}`, rel: to < number ? "prev" : "next", "aria-label": label }, text) : null;
     const fact = (title, ...content) => h("div", { class: "fact" }, h("h3", {}, title), h("div", { class: "value" }, content));
-    const cancel = trial.actions && hasToken() && ["queued", "running"].includes(trial.state)
+    const cancel = trial.actions && hasToken() && ["queued", "running", "waiting"].includes(trial.state)
       ? h("button", { type: "button", class: "danger", onclick: event => { if (confirm(`Cancel trial ${number}? It is ranked nowhere then, and its checkpoint is deleted.`)) act(event.target, `sweeps/${this.id}/cancel`, { trials: [number] }); } }, "Cancel trial") : null;
     const time = trial.seconds + (trial.state === "running" && trial.attempts.length ? (Date.now() - trial.attempts.at(-1).leased_at_ms) / 1000 : 0);
     put(this.head, h("div", { class: "title" }, h("h1", {}, `Trial ${number}`), stateWord(trial.state, trial.failure?.class), trial.kind === "grid" || trial.kind === "random" ? null : h("span", { class: "tag" }, trial.kind), h("span", { class: "gap" }), cancel, step(number - 1, "← previous", "Previous trial"), step(number + 1, "next →", "Next trial")),

@@ -6,7 +6,7 @@ import { eachFrame, h, put, s } from "./dom.js";
 import { duration, isShare, ofMetric, parameter, short } from "./number.js";
 
 /** States in which a trial's value says little beside that of others. */
-export const ENDED_EARLY = new Set(["diverged", "failed", "cancelled"]);
+export const ENDED_EARLY = new Set(["stopped", "diverged", "failed", "cancelled"]);
 
 const ROW = 27;
 const SPARE = 5;
