@@ -50,6 +50,10 @@ pub fn identity(sweep: &Sweep) -> Value {
         "model": sweep.settings.model,
         "data": sweep.settings.data,
     });
+    if sweep.racing {
+        identity["sweep"]["racing"] = json!(true);
+        identity["sweep"]["max_replicates"] = json!(sweep.max_replicates);
+    }
     // Left out where there are none, so that sweeps from before they could be written stay what they are.
     if !sweep.enqueue.is_empty() {
         identity["enqueue"] = json!(sweep.enqueue);

@@ -1,14 +1,16 @@
 //! From a sweep and the facts about its model and data to its trials.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use crate::budget::Budget;
 use crate::facts::Facts;
 use crate::fingerprint::fingerprint;
-use crate::sampler::Sample;
+use crate::key::Key;
+use crate::sampler::{Sample, sample};
 use crate::search_space::Configuration;
 use crate::settings::Settings;
 use crate::steps::total_steps;
-use crate::sweep::Sweep;
+use crate::sweep::{Method, Sweep};
 use crate::trial::TrialKind;
 
 /// The distinct combinations of settings that a worker has to prepare, and which one each configuration uses.
@@ -39,15 +41,74 @@ pub struct PlannedTrial {
     pub kind: TrialKind,
 }
 
-/// Returns what has to be prepared for a sample.
+/// Settings of `[train]` that decide what has to be prepared; all of `[model]` and `[data]` do.
+const WAYS: [&str; 3] = ["train.max_length", "train.pooling", "train.precision"];
+
+/// Returns what decides how a trial's model and data are prepared, in one written form.
+pub fn case_key(settings: &Settings) -> String {
+    let train = &settings.train;
+    let ways = (train.max_length, train.pooling, train.precision);
+    serde_json::json!([settings.model, settings.data, ways]).to_string()
+}
+
+/// Returns settings of each case that a sweep may need whose draws follow from results; of any other none.
+///
+/// Nobody knows before which of them will be drawn, and the scheduler has no data to look at then.
+pub fn product(sweep: &Sweep) -> Vec<Settings> {
+    if !sweep.method.is_adaptive() {
+        return Vec::new();
+    }
+    let key = |name: &str| Key::find(name);
+    let decides = |key: &Key| key.section().0 != "train" || WAYS.contains(&key.name);
+    let mut names: Vec<&str> = Vec::new();
+    let mut wanted: Vec<&str> = sweep.parameters.iter().map(|one| one.name.as_str()).collect();
+    wanted.retain(|name| key(name).is_some_and(decides));
+    // With what their conditions depend on.
+    while let Some(name) = wanted.pop() {
+        if let Some(one) = sweep.parameters.iter().find(|one| one.name == name)
+            && !names.contains(&name)
+        {
+            names.push(name);
+            wanted.extend(one.depends_on());
+        }
+    }
+    let known = |name: &str| {
+        names.contains(&name) || sweep.parameters.iter().all(|parameter| parameter.name != name)
+    };
+    let part = Sweep {
+        method: Method::Grid,
+        parameters: sweep
+            .parameters
+            .iter()
+            .filter(|one| names.contains(&one.name.as_str()))
+            .cloned()
+            .collect(),
+        constraints: sweep
+            .constraints
+            .iter()
+            .filter(|one| one.names().into_iter().all(known))
+            .cloned()
+            .collect(),
+        enqueue: Vec::new(),
+        baseline: false,
+        budget: Budget::default(),
+        ..sweep.clone()
+    };
+    let mut keys = BTreeSet::new();
+    let settings = sample(&part).configurations.into_iter().map(|mut configuration| {
+        configuration.retain(|name, _| key(name).is_some_and(decides));
+        sweep.settings_of(&configuration)
+    });
+    settings.filter(|settings| keys.insert(case_key(settings))).collect()
+}
+
+/// Returns what has to be prepared for a sample; where draws follow from results, all that may be needed comes first.
 pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
-    let mut keys: Vec<String> = Vec::new();
-    let mut cases = Cases { settings: Vec::new(), of_configuration: Vec::new() };
+    let mut cases = Cases { settings: product(sweep), of_configuration: Vec::new() };
+    let mut keys: Vec<String> = cases.settings.iter().map(case_key).collect();
     for configuration in &sample.configurations {
         let settings = sweep.settings_of(configuration);
-        let train = &settings.train;
-        let ways = (train.max_length, train.pooling, train.precision);
-        let key = serde_json::json!([settings.model, settings.data, ways]).to_string();
+        let key = case_key(&settings);
         let case = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
             keys.push(key);
             cases.settings.push(settings);
@@ -58,7 +119,7 @@ pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
     cases
 }
 
-/// Returns the trials of a sweep, replicate by replicate, and how many configurations were left out because an
+/// Returns the trials of a sweep, replicate by replicate, the baseline first, and how many configurations were left out because an
 /// earlier one is the same experiment.
 pub fn trials(
     sweep: &Sweep,
@@ -66,19 +127,20 @@ pub fn trials(
     cases: &Cases,
     facts: &[Facts],
 ) -> (Vec<PlannedTrial>, u64) {
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     let (mut first, mut skipped) = (Vec::new(), 0);
+    let mut baseline = None;
     let places = cases.of_configuration.iter().zip(&sample.kinds);
     for (configuration, (case, kind)) in sample.configurations.iter().zip(places) {
         let settings = sweep.settings_of(configuration);
         let facts = &facts[*case];
         let fingerprint =
             fingerprint(&settings, &facts.content_hashes, sweep.seed, &sweep.objective);
-        if seen.insert(fingerprint.clone(), ()).is_some() {
+        if *kind != TrialKind::Baseline && !seen.insert(fingerprint.clone()) {
             skipped += 1;
             continue;
         }
-        first.push(PlannedTrial {
+        let trial = PlannedTrial {
             total_steps: total_steps(facts.train.examples, &settings.train),
             configuration: configuration.clone(),
             settings,
@@ -86,7 +148,15 @@ pub fn trials(
             replicate: 0,
             case: *case,
             kind: *kind,
-        });
+        };
+        match kind {
+            TrialKind::Baseline => baseline = Some(trial),
+            _ => first.push(trial),
+        }
+    }
+    // What the search holds anyway needs no trial of its own.
+    if let Some(baseline) = baseline.filter(|baseline| !seen.contains(&baseline.fingerprint)) {
+        first.insert(0, baseline);
     }
     // One seed of everything before the second of anything: an early look covers the whole space.
     let all = (0..sweep.replicates)

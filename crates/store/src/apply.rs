@@ -1,5 +1,6 @@
 //! A batch of changes as one transaction: all of them hold afterwards, or none.
 
+mod addition;
 mod attempt;
 #[cfg(test)]
 mod interrupted;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::change::Change;
 use crate::database_error::DatabaseError;
+use crate::record::RecordError;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::trial_metric::Extremes;
@@ -34,6 +36,9 @@ pub enum ApplyError {
         #[source]
         refusal: Refusal,
     },
+    /// The record of a sweep that grows cannot be written. The same batch can be applied later.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The database's answer. The same batch can be applied later.
     #[error(transparent)]
     Database(DatabaseError),
@@ -42,7 +47,11 @@ pub enum ApplyError {
 impl ApplyError {
     /// Returns whether the same batch succeeds once there is room on the disk.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Database(error) if error.is_disk_full())
+        match self {
+            Self::Database(error) => error.is_disk_full(),
+            Self::Record(error) => error.is_disk_full(),
+            Self::Refused { .. } => false,
+        }
     }
 }
 
@@ -83,6 +92,7 @@ impl Store {
                 extremes: BTreeMap::new(),
                 steps: BTreeMap::new(),
                 touched: BTreeSet::new(),
+                grown: BTreeSet::new(),
                 now_ms,
             };
             for (index, change) in changes.iter().enumerate() {
@@ -120,12 +130,15 @@ struct Batch<'a> {
     steps: BTreeMap<AttemptId, u64>,
     /// Trials whose state or attempts changed.
     touched: BTreeSet<TrialId>,
+    /// Sweeps that got trials.
+    grown: BTreeSet<SweepId>,
     now_ms: i64,
 }
 
 /// Why a change did not go in.
 enum Stop {
     Refused(Refusal),
+    Record(RecordError),
     Database(rusqlite::Error),
 }
 
@@ -145,6 +158,7 @@ impl Stop {
     fn at(self, index: usize, change: &'static str) -> ApplyError {
         match self {
             Self::Refused(refusal) => ApplyError::Refused { index, change, refusal },
+            Self::Record(error) => error.into(),
             Self::Database(error) => error.into(),
         }
     }
@@ -212,6 +226,9 @@ impl Batch<'_> {
                 self.evidence(*attempt, evidence, *peak_memory_bytes)
             }
             Change::TrialState { trial, state } => self.trial_state(*trial, state),
+            Change::TrialAdded { trial, sweep, number, new } => {
+                self.trial_added(*trial, *sweep, *number, new)
+            }
             Change::ResumePoint { trial, point } => self.resume_point(*trial, point.as_ref()),
             Change::BestWeights { trial, weights } => self.best_weights(*trial, weights.as_ref()),
             Change::SweepState { sweep, state } => self.sweep_state(*sweep, *state),
@@ -240,7 +257,7 @@ impl Batch<'_> {
                 return Err(Refusal::LeftHalf { trial, state, open }.into());
             }
         }
-        Ok(())
+        self.finish_growth()
     }
 
     /// Writes last steps and extremes that were held back.

@@ -178,3 +178,10 @@ pub enum RecordError {
     #[error("cannot write the sweep as JSON")]
     Json(#[from] serde_json::Error),
 }
+
+impl RecordError {
+    /// Returns whether it could be written with room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+    }
+}
