@@ -73,6 +73,16 @@ fn comparable(sweep: &Sweep) -> serde_json::Value {
         },
         "parameters": parameters,
     });
+    if sweep.method.is_adaptive() {
+        document["sweep"]["ahead"] = json!(sweep.ahead);
+    }
+    if sweep.racing {
+        document["sweep"]["racing"] = json!(true);
+        document["sweep"]["max_replicates"] = json!(sweep.max_replicates);
+    }
+    if sweep.baseline {
+        document["sweep"]["baseline"] = json!(true);
+    }
     let numbered = |lines: Vec<String>| -> BTreeMap<String, String> {
         (1..).map(|number: usize| number.to_string()).zip(lines).collect()
     };
@@ -107,10 +117,9 @@ pub fn objections(old: &Sweep, new: &Sweep, configurations: &[&Configuration]) -
     let mut object = |key: &str, old: String, new: String, why: &str| {
         problems.push(Problem::new(key, format!("{old} -> {new}: {why}")));
     };
-    let word = |method: Method| format!("{method:?}").to_lowercase();
     if old.method != new.method {
         let why = "a sweep keeps the way in which its configurations are chosen";
-        object("sweep.method", word(old.method), word(new.method), why);
+        object("sweep.method", old.method.word().into(), new.method.word().into(), why);
     }
     if old.seed != new.seed {
         let why = "splits, data order and masks of the old trials follow from the seed";
@@ -121,13 +130,28 @@ pub fn objections(old: &Sweep, new: &Sweep, configurations: &[&Configuration]) -
         let why = "the old trials are ranked, and their best weights were kept, by the old one";
         object("sweep.objective", shown(old), shown(new), why);
     }
-    if old.method == Method::Random && new.method == Method::Random {
+    if old.method == Method::LatinHypercube && new.method == Method::LatinHypercube {
+        let strata = |sweep: &Sweep| {
+            let enqueued = sweep.enqueue.len() as u64;
+            sweep.budget.max_trials.unwrap_or(0).saturating_sub(enqueued)
+        };
+        if strata(old) != strata(new) {
+            let why = "all draws of a Latin hypercube follow from how many there are beside the enqueued ones; a Sobol sequence can grow";
+            let shown = |sweep: &Sweep| strata(sweep).to_string();
+            object("budget.max_trials", shown(old), shown(new), why);
+        }
+    }
+    if old.ahead != new.ahead && old.method == new.method {
+        let why = "which results a draw knows follows from it";
+        object("sweep.ahead", old.ahead.to_string(), new.ahead.to_string(), why);
+    }
+    if old.method == new.method && old.method.draws() {
         for name in changed_parameters(old, new) {
             let shown = |sweep: &Sweep| {
                 let found = sweep.parameters.iter().find(|parameter| parameter.name == name);
                 found.map_or("(none)".to_string(), ToString::to_string)
             };
-            let why = "all draws of a random sweep follow from its parameters; only `max_trials` can grow";
+            let why = "all draws follow from the parameters; only `max_trials` can grow";
             object(&format!("parameters.{name}"), shown(old), shown(new), why);
         }
         if old.constraints != new.constraints {
@@ -239,13 +263,19 @@ pub fn match_cases(
 }
 
 /// Sorts the trials of the changed sweep: those that are there already are never added again.
-pub fn growth(present: &[Present<'_>], planned: Vec<PlannedTrial>) -> Growth {
+///
+/// What was drawn from results is not in `planned`, nor are seeds that were won in a race: they are not left over.
+pub fn growth(new: &Sweep, present: &[Present<'_>], planned: Vec<PlannedTrial>) -> Growth {
     let key = |trial: &PlannedTrial| (trial.fingerprint.clone(), trial.replicate);
     let wanted: BTreeSet<(String, u64)> = planned.iter().map(key).collect();
+    let configurations: BTreeSet<&str> = wanted.iter().map(|(print, _)| print.as_str()).collect();
     let there: BTreeSet<(&str, u64)> =
         present.iter().map(|trial| (trial.fingerprint, trial.replicate)).collect();
-    let left_over =
-        |trial: &&Present<'_>| !wanted.contains(&(trial.fingerprint.to_string(), trial.replicate));
+    let left_over = |trial: &&Present<'_>| {
+        let grown =
+            new.method.is_adaptive() || (new.racing && configurations.contains(trial.fingerprint));
+        !grown && !wanted.contains(&(trial.fingerprint.to_string(), trial.replicate))
+    };
     Growth {
         left_over: present.iter().filter(left_over).map(|trial| trial.number).collect(),
         added: planned

@@ -39,10 +39,7 @@ pub fn identity(sweep: &Sweep) -> Value {
             "seed": sweep.seed,
             "replicates": sweep.replicates,
             "objective": sweep.objective,
-            "max_trials": match sweep.method {
-                crate::sweep::Method::Grid => None,
-                crate::sweep::Method::Random => sweep.budget.max_trials,
-            },
+            "max_trials": sweep.budget.max_trials.filter(|_| sweep.method.draws()),
         },
         "parameters": sweep.parameters.iter().map(|p| (p.name.clone(), json!(p.cases))).collect::<serde_json::Map<_, _>>(),
         "parameter order": sweep.parameters.iter().map(|p| p.name.clone()).collect::<Vec<_>>(),
@@ -53,6 +50,9 @@ pub fn identity(sweep: &Sweep) -> Value {
     if sweep.racing {
         identity["sweep"]["racing"] = json!(true);
         identity["sweep"]["max_replicates"] = json!(sweep.max_replicates);
+    }
+    if sweep.method.is_adaptive() {
+        identity["sweep"]["ahead"] = json!(sweep.ahead);
     }
     // Left out where there are none, so that sweeps from before they could be written stay what they are.
     if !sweep.enqueue.is_empty() {

@@ -11,7 +11,7 @@ mod tied;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
-use crate::materialise::{PlannedTrial, case_key, product};
+use crate::materialise::{PlannedTrial, possible_cases, preparation};
 use crate::search_space::Configuration;
 use crate::sweep::Sweep;
 use crate::trial::TrialKind;
@@ -116,14 +116,15 @@ impl Growth {
             dry: false,
             settled: 0,
         };
-        for (place, settings) in product(sweep).iter().enumerate() {
-            growth.cases.insert(case_key(settings), place);
+        let possible = if sweep.method.is_adaptive() { possible_cases(sweep) } else { Vec::new() };
+        for (place, settings) in possible.iter().enumerate() {
+            growth.cases.insert(preparation(settings), place);
         }
         let mut trials: Vec<Present> = trials.into_iter().collect();
         trials.sort_by_key(|trial| trial.number);
         for trial in trials {
             // Where a sweep was extended, its trials know better.
-            let key = case_key(&sweep.settings_of(&trial.configuration));
+            let key = preparation(&sweep.settings_of(&trial.configuration));
             growth.cases.insert(key, trial.case);
             growth.insert(trial);
         }
@@ -239,4 +240,4 @@ pub fn total(sweep: &Sweep, present: u64, stage: Stage) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

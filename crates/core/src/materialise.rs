@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use crate::budget::Budget;
 use crate::facts::Facts;
 use crate::fingerprint::fingerprint;
-use crate::key::Key;
 use crate::sampler::{Sample, sample};
 use crate::search_space::Configuration;
 use crate::settings::Settings;
@@ -41,28 +40,20 @@ pub struct PlannedTrial {
     pub kind: TrialKind,
 }
 
-/// Settings of `[train]` that decide what has to be prepared; all of `[model]` and `[data]` do.
-const WAYS: [&str; 3] = ["train.max_length", "train.pooling", "train.precision"];
-
-/// Returns what decides how a trial's model and data are prepared, in one written form.
-pub fn case_key(settings: &Settings) -> String {
-    let train = &settings.train;
-    let ways = (train.max_length, train.pooling, train.precision);
-    serde_json::json!([settings.model, settings.data, ways]).to_string()
+/// Whether a worker prepares something else for another value of a setting, by the name that users write.
+pub(crate) fn changes_preparation(name: &str) -> bool {
+    ["max_length", "pooling", "precision"].contains(&name)
+        || name.starts_with("model.")
+        || name.starts_with("data.")
 }
 
-/// Returns settings of each case that a sweep may need whose draws follow from results; of any other none.
+/// Returns settings of each case that the draws of an adaptive sweep can need: they differ in what a worker prepares.
 ///
 /// Nobody knows before which of them will be drawn, and the scheduler has no data to look at then.
-pub fn product(sweep: &Sweep) -> Vec<Settings> {
-    if !sweep.method.is_adaptive() {
-        return Vec::new();
-    }
-    let key = |name: &str| Key::find(name);
-    let decides = |key: &Key| key.section().0 != "train" || WAYS.contains(&key.name);
+pub fn possible_cases(sweep: &Sweep) -> Vec<Settings> {
     let mut names: Vec<&str> = Vec::new();
     let mut wanted: Vec<&str> = sweep.parameters.iter().map(|one| one.name.as_str()).collect();
-    wanted.retain(|name| key(name).is_some_and(decides));
+    wanted.retain(|name| changes_preparation(name));
     // With what their conditions depend on.
     while let Some(name) = wanted.pop() {
         if let Some(one) = sweep.parameters.iter().find(|one| one.name == name)
@@ -75,20 +66,14 @@ pub fn product(sweep: &Sweep) -> Vec<Settings> {
     let known = |name: &str| {
         names.contains(&name) || sweep.parameters.iter().all(|parameter| parameter.name != name)
     };
+    let parameters =
+        sweep.parameters.iter().filter(|one| names.contains(&one.name.as_str())).cloned();
+    let constraints =
+        sweep.constraints.iter().filter(|one| one.names().into_iter().all(known)).cloned();
     let part = Sweep {
         method: Method::Grid,
-        parameters: sweep
-            .parameters
-            .iter()
-            .filter(|one| names.contains(&one.name.as_str()))
-            .cloned()
-            .collect(),
-        constraints: sweep
-            .constraints
-            .iter()
-            .filter(|one| one.names().into_iter().all(known))
-            .cloned()
-            .collect(),
+        parameters: parameters.collect(),
+        constraints: constraints.collect(),
         enqueue: Vec::new(),
         baseline: false,
         budget: Budget::default(),
@@ -96,19 +81,27 @@ pub fn product(sweep: &Sweep) -> Vec<Settings> {
     };
     let mut keys = BTreeSet::new();
     let settings = sample(&part).configurations.into_iter().map(|mut configuration| {
-        configuration.retain(|name, _| key(name).is_some_and(decides));
+        configuration.retain(|name, _| changes_preparation(name));
         sweep.settings_of(&configuration)
     });
-    settings.filter(|settings| keys.insert(case_key(settings))).collect()
+    settings.filter(|settings| keys.insert(preparation(settings))).collect()
+}
+
+/// Returns what a worker prepares for settings, as a text to compare.
+pub fn preparation(settings: &Settings) -> String {
+    let train = &settings.train;
+    let ways = (train.max_length, train.pooling, train.precision);
+    serde_json::json!([settings.model, settings.data, ways]).to_string()
 }
 
 /// Returns what has to be prepared for a sample; where draws follow from results, all that may be needed comes first.
 pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
-    let mut cases = Cases { settings: product(sweep), of_configuration: Vec::new() };
-    let mut keys: Vec<String> = cases.settings.iter().map(case_key).collect();
+    let settings = if sweep.method.is_adaptive() { possible_cases(sweep) } else { Vec::new() };
+    let mut keys: Vec<String> = settings.iter().map(preparation).collect();
+    let mut cases = Cases { settings, of_configuration: Vec::new() };
     for configuration in &sample.configurations {
         let settings = sweep.settings_of(configuration);
-        let key = case_key(&settings);
+        let key = preparation(&settings);
         let case = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
             keys.push(key);
             cases.settings.push(settings);

@@ -1,11 +1,17 @@
-//! Chooses the configurations of a sweep: a function of the sweep alone, so there is nothing to save.
+//! Chooses the configurations of a sweep: a function of the sweep alone, or of it and its results so far, so there is
+//! nothing to save.
 
+mod drawn;
 mod enqueued;
 mod grid;
-mod random;
+mod latin_hypercube;
+mod sobol;
+mod splitmix;
+pub mod tpe;
 
 pub(crate) use enqueued::complete;
 
+use crate::baseline;
 use crate::search_space::Configuration;
 use crate::sweep::{Method, Sweep};
 use crate::trial::TrialKind;
@@ -24,7 +30,7 @@ pub struct Sample {
     pub skipped: u64,
     /// What each constraint left out, in the order of the file.
     pub left_out: Vec<LeftOut>,
-    /// Why a random sweep has fewer configurations than it was asked for.
+    /// Why a sweep that draws has fewer configurations than it was asked for.
     pub dry: Option<Dry>,
 }
 
@@ -55,11 +61,24 @@ pub enum Dry {
     Constrained,
 }
 
-/// Returns the configurations of a sweep.
+/// Returns the configurations of a sweep, the baseline's before all others; of an adaptive one, those that need no
+/// results.
 pub fn sample(sweep: &Sweep) -> Sample {
+    let mut sample = search(sweep);
+    if sweep.baseline {
+        sample.configurations.insert(0, baseline::configuration(sweep));
+        sample.kinds.insert(0, TrialKind::Baseline);
+    }
+    sample
+}
+
+fn search(sweep: &Sweep) -> Sample {
     match sweep.method {
         Method::Grid => grid::sample(sweep),
-        Method::Random => random::sample(sweep),
+        Method::Random => drawn::random(sweep),
+        Method::Sobol => sobol::sample(sweep, drawn::wanted(sweep)),
+        Method::LatinHypercube => latin_hypercube::sample(sweep),
+        Method::Tpe => sobol::sample(sweep, tpe::drawn_ahead(sweep)),
     }
 }
 
@@ -69,7 +88,7 @@ fn written(configuration: &Configuration) -> String {
 }
 
 /// Returns a sound order to decide parameters in: none before those that its cases depend on.
-fn dependency_order(sweep: &Sweep) -> Vec<usize> {
+pub(crate) fn dependency_order(sweep: &Sweep) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let named = |name: &str| sweep.parameters.iter().position(|parameter| parameter.name == name);
     // Conditions have no circles (checked when read), so each round decides at least one parameter.

@@ -25,6 +25,11 @@ pub struct Sweep {
     pub name: String,
     /// How configurations are chosen.
     pub method: Method,
+    /// How many trials a model-based method draws ahead of the results that it has: trial `n` is drawn from those of
+    /// trials 1 to `n - ahead`.
+    // Left out where it has its default: sweeps of other methods know nothing of it.
+    #[serde(default = "four", skip_serializing_if = "is_four")]
+    pub ahead: u64,
     /// Every draw, split and mask follows from it.
     pub seed: Seed,
     /// Seeds per configuration.
@@ -82,6 +87,36 @@ pub enum Method {
     Grid,
     /// Independent draws, `budget.max_trials` of them.
     Random,
+    /// Draws that fill the search space evenly: a scrambled Sobol sequence.
+    Sobol,
+    /// As many strata of each parameter as there are draws, each hit once.
+    LatinHypercube,
+    /// Draws that follow the results of earlier trials: a tree-structured Parzen estimator.
+    Tpe,
+}
+
+impl Method {
+    /// All of them, in the order in which documents show them.
+    pub const ALL: [Self; 5] =
+        [Self::Grid, Self::Random, Self::Sobol, Self::LatinHypercube, Self::Tpe];
+
+    /// Their words.
+    pub const WORDS: [&str; 5] = ["grid", "random", "sobol", "latin_hypercube", "tpe"];
+
+    /// Returns the word used in sweep files and messages.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+
+    /// Whether configurations are drawn, `budget.max_trials` of them, from ranges that need no points.
+    pub fn draws(self) -> bool {
+        self != Self::Grid
+    }
+
+    /// Whether draws follow from results, so that they are made while the sweep runs.
+    pub fn is_adaptive(self) -> bool {
+        self == Self::Tpe
+    }
 }
 
 /// `[run]`.
@@ -111,6 +146,17 @@ pub struct RunSettings {
 /// For sweeps that were stored before the key was there.
 fn one() -> u64 {
     1
+}
+
+/// The default of [`Sweep::ahead`].
+pub(crate) const AHEAD: u64 = 4;
+
+fn four() -> u64 {
+    AHEAD
+}
+
+fn is_four(ahead: &u64) -> bool {
+    *ahead == AHEAD
 }
 
 /// `[run] workers`.

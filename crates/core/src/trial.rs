@@ -64,7 +64,7 @@ pub enum AttemptEnding {
 pub enum TrialKind {
     /// A point of the grid.
     Grid,
-    /// A random draw.
+    /// A draw, whichever method made it.
     Random,
     /// A configuration that the user named, ahead of the search.
     Enqueued,

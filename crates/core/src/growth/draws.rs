@@ -5,7 +5,7 @@
 
 use super::{Group, Growth, Outcome, Stage};
 use crate::fingerprint::fingerprint;
-use crate::materialise::{PlannedTrial, case_key};
+use crate::materialise::{PlannedTrial, preparation};
 use crate::ranking::mean;
 use crate::sampler::tpe::{self, Known};
 use crate::search_space::Configuration;
@@ -97,7 +97,7 @@ impl Growth {
     /// Makes the first trial of a configuration; none where its case was never prepared.
     fn planned(&self, configuration: &Configuration) -> Option<PlannedTrial> {
         let settings = self.sweep.settings_of(configuration);
-        let case = *self.cases.get(&case_key(&settings))?;
+        let case = *self.cases.get(&preparation(&settings))?;
         let facts = self.facts.get(case)?;
         let Self { sweep, .. } = self;
         Some(PlannedTrial {

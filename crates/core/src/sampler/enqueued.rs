@@ -32,7 +32,7 @@ pub(super) fn sample(sweep: &Sweep) -> Sample {
 
 /// Returns the whole configuration that the `index`-th enqueued one stands for.
 ///
-/// A random sweep draws what is left open, as Optuna does. A grid draws nothing: there only a parameter of a single
+/// A sweep that draws does so for what is left open, as Optuna does. A grid draws nothing: there only a parameter of a single
 /// value may be left out. A value may lie outside the searched ones, and a key that is not searched may be given too.
 ///
 /// # Errors
@@ -65,13 +65,11 @@ pub(crate) fn complete(
             (None, None) => continue,
             (Some(case), None) => match (sweep.method, case.domain.grid().as_deref()) {
                 (_, Some([single])) => single.clone(),
-                (Method::Random, _) => {
-                    case.domain.at(sweep.seed.draw(FIRST_INDEX + index as u64, name))
-                }
                 (Method::Grid, _) => {
                     missing.push(format!("`{name}`"));
                     continue;
                 }
+                (_, _) => case.domain.at(sweep.seed.draw(FIRST_INDEX + index as u64, name)),
             },
         };
         configuration.insert(name.clone(), value);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Node, NodeKind, Root};
 use super::table::Table;
 use crate::key::{KEYS, Key, Kind, nearest};
+use crate::materialise::changes_preparation;
 use crate::problem::Problem;
 use crate::search_space::{Case, Configuration, Domain, Parameter};
 use crate::settings::Settings;
@@ -295,13 +296,47 @@ pub(super) fn check_size(
     };
     let configurations = match method {
         Method::Grid => parameters.iter().map(longest).fold(1, u64::saturating_mul),
-        Method::Random => draws,
+        Method::Random | Method::Sobol | Method::LatinHypercube | Method::Tpe => draws,
     };
     if configurations.saturating_mul(replicates) > MOST_TRIALS {
         let message = "the sweep has more than a million trials";
         problems.push(
             Problem::new(file, message)
                 .hint("give fewer values or replicates, or draw some: method = \"random\""),
+        );
+    }
+}
+
+/// Combinations of values that change what has to be prepared: each is tokenised, and may be another model.
+const MOST_PREPARED: u64 = 64;
+
+/// Checks that what has to be prepared for draws that are not made yet is known, and is not too much.
+pub(super) fn check_preparation(parameters: &[Parameter], problems: &mut Vec<Problem>) {
+    let mut combinations = 1u64;
+    let preparing = parameters.iter().filter(|one| changes_preparation(&one.name));
+    for parameter in preparing {
+        let mut values = 0;
+        for case in &parameter.cases {
+            match &case.domain {
+                Domain::Values(list) => values += list.len() as u64,
+                _ => {
+                    let place = format!("parameter `{}`", parameter.name);
+                    problems.push(
+                        Problem::new(place, "method = \"tpe\" needs its `values` one by one, since model and data are prepared for each before the sweep")
+                            .hint("write `values = [...]`, or search it with method = \"sobol\""),
+                    );
+                }
+            }
+        }
+        combinations = combinations.saturating_mul(values.max(1));
+    }
+    if combinations > MOST_PREPARED {
+        problems.push(
+            Problem::new(
+                "[parameters]",
+                format!("method = \"tpe\" would have to prepare {combinations} combinations of model and data before the sweep; {MOST_PREPARED} are the most"),
+            )
+            .hint("search fewer of them at once, or with method = \"sobol\", which prepares what it draws"),
         );
     }
 }

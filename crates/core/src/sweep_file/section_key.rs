@@ -3,6 +3,8 @@
 //! [`crate::key::KEYS`] has the others. This table serves documents and the schema; the readers are in `sections`, and a
 //! test holds the two together.
 
+use crate::sweep::Method;
+
 /// One key.
 #[derive(Debug, Clone, Copy)]
 pub struct SectionKey {
@@ -63,7 +65,8 @@ const fn row(
 #[rustfmt::skip]
 pub const SECTION_KEYS: &[SectionKey] = &[
     row("sweep.name", Shape::Name, "(needed)", "its name, unique in a home", "Optuna `study_name`, W&B `name`"),
-    row("sweep.method", Shape::Choice(&["grid", "random"]), "\"grid\"", "every combination, or `max_trials` draws", "Optuna `sampler`, W&B `method`"),
+    row("sweep.method", Shape::Choice(&Method::WORDS), "\"grid\"", "every combination, or `max_trials` draws: [samplers](samplers.md)", "Optuna `sampler`, W&B `method` (`bayes` for `tpe`)"),
+    row("sweep.ahead", Shape::Integer(1), "4", "with `tpe`: trial n is drawn from the results of trials 1 to n - `ahead`", "Optuna `n_jobs`, but drawn alike whoever is first"),
     row("sweep.seed", Shape::Integer(0), "42", "every split, draw and mask follows from it", "`seed`, Optuna `RandomSampler(seed=…)`"),
     row("sweep.replicates", Shape::Integer(1), "1", "seeds per configuration; they are ranked by their mean", ""),
     row("sweep.racing", Shape::Boolean, "false", "further seeds for configurations that are tied for best", "W&B, Optuna: none; irace's racing"),
@@ -78,7 +81,7 @@ pub const SECTION_KEYS: &[SectionKey] = &[
     row("run.gradient_checkpointing", Shape::Boolean, "false", "computes each layer twice and keeps less", "`gradient_checkpointing`"),
     row("run.worker", Shape::CommandLine, "(none)", "another worker program; on the command line only", ""),
     row("run.script", Shape::Script, "(none)", "what the device `scripted` plays, in tests", ""),
-    row("budget.max_trials", Shape::Integer(1), "(none)", "configurations in all, enqueued ones included; a random sweep needs it", "Optuna `n_trials`, W&B `run_cap`"),
+    row("budget.max_trials", Shape::Integer(1), "(none)", "configurations in all, enqueued ones included; every method but `grid` needs it", "Optuna `n_trials`, W&B `run_cap`"),
     row("budget.max_wall", Shape::WallTime, "(none)", "time with a scheduler, over all sessions", "Optuna `timeout`, but a total"),
     row("budget.max_steps", Shape::Integer(1), "(none)", "optimizer steps of all trials, repeated ones included", ""),
     row("failure.retries", Shape::Retries, "{ killed = 5, oom = 1, panic = 1, timeout = 1 }", "by class: `oom`, `panic`, `killed`, `timeout`, `data`, `config`, `disk_full`", "Optuna `RetryHeartbeatStaleTrialCallback(max_retry=…)`"),

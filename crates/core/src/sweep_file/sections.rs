@@ -16,7 +16,9 @@ use crate::problem::Problem;
 use crate::script::Script;
 use crate::seed::Seed;
 use crate::settings::{ModelSettings, Settings};
-use crate::sweep::{FailurePolicy, MAX_REPLICATES, Method, RunSettings, ScriptRule, Sweep, Workers};
+use crate::sweep::{
+    AHEAD, FailurePolicy, MAX_REPLICATES, Method, RunSettings, ScriptRule, Sweep, Workers,
+};
 use crate::task::Task;
 use crate::trial::Retries;
 use crate::value::Value;
@@ -65,11 +67,15 @@ pub(super) fn read_sweep(
     let settings = read_settings(sections, &named, file, problems);
     let run = read_run(take("run"), problems);
     let failure = read_failure(take("failure"), problems);
-    if head.method == Method::Random && budget.max_trials.is_none() {
+    if head.method.draws() && budget.max_trials.is_none() {
+        let method = head.method.word();
         problems.push(
-            Problem::new(file, "a random sweep needs `max_trials` in [budget]")
+            Problem::new(file, format!("method = \"{method}\" needs `max_trials` in [budget]"))
                 .hint("write `[budget]` and `max_trials = 20`"),
         );
+    }
+    if head.method.is_adaptive() {
+        parameters::check_preparation(&parameters, problems);
     }
     let draws = budget.max_trials.unwrap_or(0);
     parameters::check_size(&parameters, head.method, draws, head.replicates, file, problems);
@@ -82,6 +88,7 @@ pub(super) fn read_sweep(
         objective_follows_task,
         name: head.name?,
         method: head.method,
+        ahead: head.ahead,
         seed: head.seed,
         replicates: head.replicates,
         racing: head.racing,
@@ -145,6 +152,7 @@ fn unknown_section(name: &str, node: &Node) -> Problem {
 struct Head {
     name: Option<String>,
     method: Method,
+    ahead: u64,
     seed: Seed,
     replicates: u64,
     racing: bool,
@@ -165,10 +173,15 @@ fn read_head(node: Node, problems: &mut Vec<Problem>) -> Head {
             None
         }
     };
-    let method = match table.word("method", &["grid", "random"]).as_deref() {
-        Some("random") => Method::Random,
-        _ => Method::Grid,
-    };
+    let word = table.word("method", &Method::WORDS);
+    let method = Method::ALL.into_iter().find(|method| word.as_deref() == Some(method.word()));
+    let method = method.unwrap_or(Method::Grid);
+    let ahead = table.integer("ahead", 1);
+    if ahead.is_some_and(|ahead| ahead != AHEAD) && !method.is_adaptive() {
+        table.problem(format!("`ahead` has no place with method = \"{}\"", method.word())).hint =
+            Some("only method = \"tpe\" draws from results".into());
+    }
+    let ahead = ahead.unwrap_or(AHEAD);
     let seed = Seed(table.integer("seed", 0).unwrap_or(42));
     let replicates = table.integer("replicates", 1).unwrap_or(1);
     let racing = table.boolean("racing").unwrap_or(false);
@@ -185,7 +198,7 @@ fn read_head(node: Node, problems: &mut Vec<Problem>) -> Head {
     let baseline = table.boolean("baseline").unwrap_or(false);
     let objective = table.take("objective");
     table.finish();
-    Head { name, method, seed, replicates, racing, max_replicates, baseline, objective }
+    Head { name, method, ahead, seed, replicates, racing, max_replicates, baseline, objective }
 }
 
 /// Names stand in file names and on command lines.

@@ -1,5 +1,5 @@
-//! Random: draw `i` of parameter `p` is a function of (sweep seed, i, p). Equal draws are skipped, and those that a
-//! constraint refuses: the next index is drawn, so that all other draws stay what they are.
+//! Drawn configurations, however their numbers are made: equal draws are skipped, and those that a constraint refuses.
+//! The next index is drawn, so that all other draws stay what they are.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,25 @@ use crate::sweep::Sweep;
 use crate::trial::TrialKind;
 
 /// A small discrete space is exhausted long before this many draws in a row bring nothing new.
-const FRUITLESS_DRAWS: u64 = 10_000;
+pub(super) const FRUITLESS_DRAWS: u64 = 10_000;
 
-pub(super) fn sample(sweep: &Sweep) -> Sample {
-    let wanted = sweep.budget.max_trials.unwrap_or(0) as usize;
+/// Fills a sample that holds the enqueued configurations up to `wanted`.
+///
+/// `unit` returns the number in [0, 1) of a draw, by its index, for a parameter, by its place in the file.
+pub(super) fn fill(
+    sweep: &Sweep,
+    mut sample: Sample,
+    wanted: usize,
+    mut unit: impl FnMut(u64, usize) -> f64,
+) -> Sample {
     let order = dependency_order(sweep);
-    let mut sample = enqueued::sample(sweep);
     // By their written form, which numbers have one of, so that a hundred thousand draws are not compared in pairs.
     let mut drawn: BTreeSet<String> = sample.configurations.iter().map(written).collect();
     // Of the draws since the last that brought something: all, those that were there already, and those refused.
     let (mut index, mut fruitless, mut repeated) = (0, 0, 0);
     let mut refused: Vec<(usize, Configuration)> = Vec::new();
     while sample.configurations.len() < wanted && fruitless < FRUITLESS_DRAWS {
-        let configuration = draw(sweep, &order, index);
+        let configuration = draw(sweep, &order, |place| unit(index, place));
         index += 1;
         let is_new = drawn.insert(written(&configuration));
         let constraint = sweep.constraint_on(&configuration);
@@ -47,19 +53,39 @@ pub(super) fn sample(sweep: &Sweep) -> Sample {
     sample
 }
 
+/// Independent draws: draw `i` of parameter `p` is a function of (sweep seed, i, name of p).
+pub(super) fn random(sweep: &Sweep) -> Sample {
+    let names: Vec<&str> = sweep.parameters.iter().map(|parameter| &*parameter.name).collect();
+    fill(sweep, enqueued::sample(sweep), wanted(sweep), |index, place| {
+        sweep.seed.draw(index, names[place])
+    })
+}
+
+/// Returns how many configurations a sweep asks for.
+pub(super) fn wanted(sweep: &Sweep) -> usize {
+    usize::try_from(sweep.budget.max_trials.unwrap_or(0)).unwrap_or(usize::MAX)
+}
+
 fn take_note(sample: &mut Sample, refused: &mut Vec<(usize, Configuration)>) {
     for (constraint, configuration) in refused.drain(..) {
         sample.left_out[constraint].add(&configuration);
     }
 }
 
-fn draw(sweep: &Sweep, order: &[usize], index: u64) -> Configuration {
+/// Returns the configuration that a number for each parameter stands for; numbers of those that have no place in it
+/// are not asked for.
+pub(super) fn draw(
+    sweep: &Sweep,
+    order: &[usize],
+    mut unit: impl FnMut(usize) -> f64,
+) -> Configuration {
     let mut configuration = Configuration::new();
-    for parameter in order.iter().map(|place| &sweep.parameters[*place]) {
+    for place in order.iter().copied() {
+        let parameter = &sweep.parameters[place];
         let value_of = |name: &str| configuration.get(name).cloned().or_else(|| sweep.fixed(name));
         if let Some(case) = parameter.active_case(&value_of) {
-            let unit = sweep.seed.draw(index, &parameter.name);
-            configuration.insert(parameter.name.clone(), parameter.cases[case].domain.at(unit));
+            let value = parameter.cases[case].domain.at(unit(place));
+            configuration.insert(parameter.name.clone(), value);
         }
     }
     configuration
