@@ -47,8 +47,18 @@ impl<'a> Plan<'a> {
 
 /// Makes a sandbox with the sweep and its data.
 pub(crate) fn sandbox() -> Sandbox {
+    sandbox_of(SWEEP)
+}
+
+/// The sweep as one that grows: its configurations are tied, and it has the defaults beside it.
+pub(crate) fn growing() -> String {
+    SWEEP.replace("seed = 7", "seed = 7\nracing = true\nmax_replicates = 2\nbaseline = true")
+}
+
+/// The same for another sweep.
+pub(crate) fn sandbox_of(sweep: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("kills.toml", SWEEP);
+    sandbox.write("kills.toml", sweep);
     let data = std::fs::read(repository().join("sweeps/smoke.tsv")).unwrap();
     sandbox.write("sweeps/smoke.tsv", data);
     sandbox
@@ -56,7 +66,12 @@ pub(crate) fn sandbox() -> Sandbox {
 
 /// Runs the sweep undisturbed.
 pub(crate) fn undisturbed() -> Contents {
-    let sandbox = sandbox();
+    undisturbed_of(SWEEP)
+}
+
+/// The same for another sweep.
+pub(crate) fn undisturbed_of(sweep: &str) -> Contents {
+    let sandbox = sandbox_of(sweep);
     sandbox.converge(&["run", "kills.toml"]).expect_code(0);
     let contents = Contents::of(&sandbox);
     assert_eq!(contents.violations(&sandbox), Vec::<String>::new());

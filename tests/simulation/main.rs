@@ -9,6 +9,8 @@
 //! - [`scheduler`] drives the real code; [`worker`] plays the scripts; [`machine`] is clocks, disk and processes.
 //! - [`checker`] says what must hold, [`audit`] checks the whole database, [`ledger`] reads logs without the real reader.
 //!
+//! - [`growth`] does the same to sweeps that get trials while they run.
+//!
 //! A failing seed is named with the command that repeats it and tells its story:
 //!
 //! ```text
@@ -28,6 +30,7 @@ mod clock;
 mod dice;
 mod disk;
 mod faults;
+mod growth;
 mod history;
 mod ledger;
 mod machine;

@@ -1,9 +1,12 @@
 //! A sweep as it is stored, turned into the reactor's trials.
 
+use converge_core::facts::Facts;
 use converge_core::ids::TrialId;
 use converge_core::micro_batches::factor_after_oom;
 use converge_core::refit;
+use converge_core::search_space::Configuration;
 use converge_core::seed::TrialSeeds;
+use converge_core::settings::Settings;
 use converge_core::sweep::Sweep;
 use converge_core::trial::{TrialKind, TrialState};
 use converge_protocol::message::Work;
@@ -49,7 +52,6 @@ pub fn load(
     sweep: &Sweep,
     reader: &Reader,
 ) -> Result<Vec<(TrialId, Trial)>, LoadError> {
-    let scripted = sweep.run.device == SCRIPTED;
     let mut trials = Vec::with_capacity(record.open_trials.len());
     for stored in &record.open_trials {
         let settings = match &stored.state {
@@ -59,25 +61,9 @@ pub fn load(
                 .settings(stored.id)?
                 .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
         };
-        // A refit has nothing left to choose by.
-        let objective = match stored.kind {
-            TrialKind::Refit => refit::objective(),
-            _ => sweep.objective.clone(),
-        };
         let facts =
             usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));
-        let work = if scripted {
-            Work::Scripted { script: sweep.script_of(&stored.configuration), settings, objective }
-        } else {
-            Work::FineTune {
-                settings,
-                seeds: TrialSeeds::new(sweep.seed, stored.replicate),
-                objective,
-                expected_hashes: facts
-                    .map(|facts| facts.content_hashes.clone())
-                    .unwrap_or_default(),
-            }
-        };
+        let work = work(sweep, facts, stored.kind, &stored.configuration, settings, stored.replicate);
         let total_steps = match &work {
             Work::Scripted { script, .. } => script.steps,
             Work::FineTune { .. } => stored.total_steps,
@@ -113,4 +99,37 @@ pub fn load(
         ));
     }
     Ok(trials)
+}
+
+/// Returns what an attempt of a trial has to do.
+pub(crate) fn work(
+    sweep: &Sweep,
+    facts: Option<&Facts>,
+    kind: TrialKind,
+    configuration: &Configuration,
+    settings: Settings,
+    replicate: u64,
+) -> Work {
+    // A refit has nothing left to choose by.
+    let objective = match kind {
+        TrialKind::Refit => refit::objective(),
+        _ => sweep.objective.clone(),
+    };
+    if sweep.run.device == SCRIPTED {
+        return Work::Scripted { script: sweep.script_of(configuration), settings, objective };
+    }
+    Work::FineTune {
+        settings,
+        seeds: TrialSeeds::new(sweep.seed, replicate),
+        objective,
+        expected_hashes: facts.map(|facts| facts.content_hashes.clone()).unwrap_or_default(),
+    }
+}
+
+/// Returns the steps of a new trial: a script is as long as it says, whatever the data.
+pub fn steps_of(sweep: &Sweep, configuration: &Configuration, total_steps: u64) -> u64 {
+    match sweep.run.device.as_str() {
+        SCRIPTED => sweep.script_of(configuration).steps,
+        _ => total_steps,
+    }
 }

@@ -12,6 +12,7 @@ use converge_faults::{Mutant, is_on, point};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
+use crate::reader::summary::grows;
 use crate::record::{self, RecordError};
 use crate::store::Store;
 use crate::word::{at_word, goal_word};
@@ -217,7 +218,9 @@ impl Store {
                 )?;
             }
             insert_trials(connection, sweep, &extension.trials, facts.len(), now_ms)?;
-            if !extension.trials.is_empty() {
+            // Whether another definition lets it grow further is found when it is resumed.
+            let may_grow = extension.definition.as_ref().is_some_and(|(_, text)| grows(text));
+            if !extension.trials.is_empty() || may_grow {
                 connection.execute(
                     "UPDATE sweeps SET state = 'interrupted' WHERE id = ?1 AND state = 'finished'",
                     [sweep.0],

@@ -69,7 +69,7 @@ pub const SECTION_KEYS: &[SectionKey] = &[
     row("sweep.ahead", Shape::Integer(1), "4", "with `tpe`: trial n is drawn from the results of trials 1 to n - `ahead`", "Optuna `n_jobs`, but drawn alike whoever is first"),
     row("sweep.seed", Shape::Integer(0), "42", "every split, draw and mask follows from it", "`seed`, Optuna `RandomSampler(seed=…)`"),
     row("sweep.replicates", Shape::Integer(1), "1", "seeds per configuration; they are ranked by their mean", ""),
-    row("sweep.racing", Shape::Boolean, "false", "further seeds for configurations that are tied for best", "W&B, Optuna: none; irace's racing"),
+    row("sweep.racing", Shape::Boolean, "false", "further seeds for configurations that are tied for best", "irace's race"),
     row("sweep.max_replicates", Shape::Integer(1), "6", "seeds of a configuration at most, where `racing` gives it more", ""),
     row("sweep.baseline", Shape::Boolean, "false", "also tries the defaults, beside the search: what it gains is told against them", ""),
     row("sweep.objective", Shape::Objective, "by the task", "what configurations are ranked by", "`metric_for_best_model` and `greater_is_better`, Optuna `direction`, W&B `metric`"),
