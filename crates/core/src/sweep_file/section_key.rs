@@ -65,7 +65,7 @@ const fn row(
 #[rustfmt::skip]
 pub const SECTION_KEYS: &[SectionKey] = &[
     row("sweep.name", Shape::Name, "(needed)", "its name, unique in a home", "Optuna `study_name`, W&B `name`"),
-    row("sweep.method", Shape::Choice(&Method::WORDS), "\"grid\"", "every combination, or `max_trials` draws: [samplers](samplers.md)", "Optuna `sampler`, W&B `method` (`bayes` for `tpe`)"),
+    row("sweep.method", Shape::Choice(&Method::WORDS), "\"grid\"", "every combination, or `max_trials` draws (docs/samplers.md)", "Optuna `sampler`, W&B `method` (`bayes` for `tpe`)"),
     row("sweep.ahead", Shape::Integer(1), "4", "with `tpe`: trial n is drawn from the results of trials 1 to n - `ahead`", "Optuna `n_jobs`, but drawn alike whoever is first"),
     row("sweep.seed", Shape::Integer(0), "42", "every split, draw and mask follows from it", "`seed`, Optuna `RandomSampler(seed=…)`"),
     row("sweep.replicates", Shape::Integer(1), "1", "seeds per configuration; they are ranked by their mean", ""),
