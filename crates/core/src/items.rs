@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod confusion;
+mod correlation;
+mod measure;
+#[cfg(test)]
+mod tests;
+
+pub use measure::{Measure, metric};
+
 /// An answer to each example, in the order of the split: the right ones, or a model's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case", deny_unknown_fields)]

@@ -33,6 +33,7 @@ pub mod script;
 pub mod search_space;
 pub mod seed;
 pub mod settings;
+pub mod statistics;
 pub mod steps;
 pub mod sweep;
 pub mod sweep_file;
