@@ -5,8 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::smoke::SCRIPTED;
 
-const TRIALS: &str =
-    "select number, kind, configuration, replicate, objective_value from sweep_trials order by number";
+const TRIALS: &str = "select number, kind, configuration, replicate, objective_value from sweep_trials order by number";
 
 fn tpe(sandbox: &Sandbox, script: &str) {
     let text = SCRIPTED
@@ -92,7 +91,8 @@ fn what_is_tied_for_best_gets_further_seeds_and_the_defaults_with_it() {
     assert_eq!(seeds[0], "0|6");
     assert!(run.stderr.contains("racing: ") && run.stderr.contains("seed 2"), "{}", run.stderr);
     assert!(seeds.len() > 1, "{seeds:?}: {}", run.stderr);
-    let baseline = sandbox.rows("select number, replicate from sweep_trials where kind = 'baseline'");
+    let baseline =
+        sandbox.rows("select number, replicate from sweep_trials where kind = 'baseline'");
     assert_eq!(baseline[0], "1|0");
     assert_eq!(baseline.len(), seeds.len());
     // Beside the search: in no count, and in no ranking.

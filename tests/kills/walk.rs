@@ -36,7 +36,15 @@ const OFTEN: [(&str, &[u64]); 21] = [
 
 /// The points of each test: what their names begin with.
 const GROUPS: [&[&str]; 6] = [
-    &["home.", "store.file.", "store.migrate.", "store.sweep.", "store.worker.", "record.", "worker_folder."],
+    &[
+        "home.",
+        "store.file.",
+        "store.migrate.",
+        "store.sweep.",
+        "store.worker.",
+        "record.",
+        "worker_folder.",
+    ],
     &["store.commit."],
     &["launch.", "attempt_folder.", "down_log.", "bell."],
     &["housekeeping.", "best.", "checkpoint."],

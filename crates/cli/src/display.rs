@@ -209,7 +209,8 @@ impl Display {
                 _ => format!("{count} configurations are"),
             };
             if first.replicate > 0 {
-                self.shown.println(&format!("racing: {whose} given seed {seed}, being tied for best"));
+                self.shown
+                    .println(&format!("racing: {whose} given seed {seed}, being tied for best"));
             }
         }
     }

@@ -262,7 +262,9 @@ pub(crate) async fn session(
     let plan = capacity::worker_plan(home, &sweep, prepared, open);
     let total = growing.as_ref().map_or(Some(record.counts.total()), Growing::total);
     announce(&record, &sweep, &plan, &prepared.chosen.device, total);
-    if let Some(at_once) = growing.as_ref().map(Growing::at_once).filter(|most| *most < plan.workers) {
+    if let Some(at_once) =
+        growing.as_ref().map(Growing::at_once).filter(|most| *most < plan.workers)
+    {
         output::talk(&format!(
             "note: draws that follow results keep {at_once} workers busy: `ahead` = {} in [sweep]\n",
             sweep.ahead
@@ -301,7 +303,8 @@ pub(crate) async fn carry_out(
     let housekeeping = clean_up(home, &mut store, record, &sweep)?;
     let used = usage::usage(home, store.read(), record.id, false)?;
     // A session for what stands beside the search alone does not go on with it.
-    let searches = |trial: &TrialRecord| trial.kind.is_ranked() || trial.kind == TrialKind::Baseline;
+    let searches =
+        |trial: &TrialRecord| trial.kind.is_ranked() || trial.kind == TrialKind::Baseline;
     let growing = match record.open_trials.is_empty() || record.open_trials.iter().any(searches) {
         true => growing::load(record, &sweep, store.read())?,
         false => None,

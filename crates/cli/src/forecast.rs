@@ -90,7 +90,8 @@ impl<'a> Forecast<'a> {
         let retries = lines.iter().any(|line| matches!(line.outlook, Outlook::Retry { .. }));
         let again = if retries { format!(" --retry {words}") } else { String::new() };
         let open = lines.iter().any(|line| !matches!(line.outlook, Outlook::Skip(_)));
-        let command = (open || grows).then(|| format!("converge resume {}{again}", budget::quoted(name)));
+        let command =
+            (open || grows).then(|| format!("converge resume {}{again}", budget::quoted(name)));
         Self { name, lines, workers: ahead.workers, grows, command }
     }
 

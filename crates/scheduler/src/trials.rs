@@ -63,7 +63,8 @@ pub fn load(
         };
         let facts =
             usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));
-        let work = work(sweep, facts, stored.kind, &stored.configuration, settings, stored.replicate);
+        let work =
+            work(sweep, facts, stored.kind, &stored.configuration, settings, stored.replicate);
         let total_steps = match &work {
             Work::Scripted { script, .. } => script.steps,
             Work::FineTune { .. } => stored.total_steps,

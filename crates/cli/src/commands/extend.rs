@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
-use converge_core::extension::{
-    Growth, Present, changes, growth, match_cases, objections,
-};
+use converge_core::extension::{Growth, Present, changes, growth, match_cases, objections};
 use converge_core::fingerprint::{Difference, identity_hash};
 use converge_core::materialise::trials;
 use converge_core::problem::Problem;
@@ -105,8 +103,7 @@ fn plan(
         |trial: &&TrialRecord| trial.kind.is_ranked() || trial.kind == TrialKind::Baseline;
     let all = reader.trials(record.id)?;
     let last = all.last().map_or(0, |trial| trial.number);
-    let stored: Vec<TrialRecord> =
-        all.iter().filter(of_file).cloned().collect();
+    let stored: Vec<TrialRecord> = all.iter().filter(of_file).cloned().collect();
     let distinct: BTreeMap<&str, &Configuration> =
         stored.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
     let configurations: Vec<&Configuration> = distinct.into_values().collect();

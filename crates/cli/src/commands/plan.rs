@@ -153,11 +153,15 @@ fn still_to_come(sweep: &Sweep, planned: &[PlannedTrial]) -> String {
         let there = planned.iter().filter(|trial| trial.kind.is_ranked()).count() as u64;
         let more = plural(most.saturating_sub(there), "trial");
         let ahead = sweep.ahead;
-        text += &format!("drawn       {more} more from results, each {ahead} trials ahead of those that it knows\n");
+        text += &format!(
+            "drawn       {more} more from results, each {ahead} trials ahead of those that it knows\n"
+        );
     }
     if sweep.racing {
         let most = sweep.max_replicates;
-        text += &format!("racing      up to {most} seeds for each configuration that is tied for best\n");
+        text += &format!(
+            "racing      up to {most} seeds for each configuration that is tied for best\n"
+        );
     }
     text
 }
@@ -276,9 +280,8 @@ fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
     let mut columns = vec![("trial", Align::Right)];
     columns.extend(names.iter().map(|name| (*name, Align::Right)));
     // Worth a column only where there is something to tell apart.
-    let enqueued = planned
-        .iter()
-        .any(|trial| matches!(trial.kind, TrialKind::Enqueued | TrialKind::Baseline));
+    let enqueued =
+        planned.iter().any(|trial| matches!(trial.kind, TrialKind::Enqueued | TrialKind::Baseline));
     columns.extend(enqueued.then_some(("kind", Align::Left)));
     columns.extend([
         ("replicate", Align::Right),

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
         }
         let spent = Spent::of(source.sweep.budget, home, store.read(), record.id, false)?;
         let of_search = record.open_trials.is_empty()
-        || record.open_trials.iter().any(|trial| trial.kind.is_ranked());
+            || record.open_trials.iter().any(|trial| trial.kind.is_ranked());
         if let Some(reason) = spent.exhausted().filter(|_| of_search) {
             adopt(&mut store, record, &source)?;
             let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };

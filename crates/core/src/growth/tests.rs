@@ -201,7 +201,8 @@ fn a_search_space_that_is_drawn_to_the_last_ends_the_sweep() {
         "[parameters]\nbatch_size = { values = [8, 16, 32] }\nepochs = { values = [1, 2, 3, 4, 5, 6] }\n\
          [budget]\nmax_trials = 30",
     );
-    let played = Played::new(&sweep).play(3, 1, |trial| Outcome::Completed(Some(number(trial, "epochs"))));
+    let played =
+        Played::new(&sweep).play(3, 1, |trial| Outcome::Completed(Some(number(trial, "epochs"))));
     assert_eq!(played.trials.len(), 18);
     assert_eq!((played.growth.stage(), played.growth.total()), (Stage::Over, Some(18)));
 }

@@ -25,7 +25,10 @@ pub(super) fn with_best(sweep: &Sweep, facts: &[Facts], values: &[Vec<f64>]) -> 
     places.truncate(MOST);
     places.sort_unstable();
     let candidate = |place: &usize| Candidate {
-        replicates: values[*place].iter().map(|value| Replicate { value: *value, items: None }).collect(),
+        replicates: values[*place]
+            .iter()
+            .map(|value| Replicate { value: *value, items: None })
+            .collect(),
         ..Candidate::default()
     };
     let candidates: Vec<Candidate<'_>> = places.iter().map(candidate).collect();

@@ -192,8 +192,9 @@ fn read_head(node: Node, problems: &mut Vec<Problem>) -> Head {
         table.problem("`max_replicates` is less than `replicates`");
     }
     if !racing && most.is_some_and(|most| most != MAX_REPLICATES) {
-        table.problem("`max_replicates` does nothing without `racing = true`").hint =
-            Some("all configurations have `replicates` seeds; racing gives some of them more".into());
+        table.problem("`max_replicates` does nothing without `racing = true`").hint = Some(
+            "all configurations have `replicates` seeds; racing gives some of them more".into(),
+        );
     }
     let baseline = table.boolean("baseline").unwrap_or(false);
     let objective = table.take("objective");

@@ -177,7 +177,12 @@ impl Reactor {
                 let (new, trial) = growing.new_trial(number, &planned);
                 let PlannedTrial { kind, replicate, configuration, .. } = planned;
                 let new = Box::new(new);
-                decisions.changes.push(Change::TrialAdded { trial: id, sweep: self.sweep, number, new });
+                decisions.changes.push(Change::TrialAdded {
+                    trial: id,
+                    sweep: self.sweep,
+                    number,
+                    new,
+                });
                 told.push(Addition { number, kind, replicate, configuration });
                 self.trials.insert(id, trial);
                 self.queued.insert(id);

@@ -31,7 +31,8 @@ impl Batch<'_> {
         if number <= last {
             return Err(not_new("the number is taken"));
         }
-        let seen = |sql, parameters: &[&dyn rusqlite::ToSql]| self.find(sql, parameters, |_| Ok(()));
+        let seen =
+            |sql, parameters: &[&dyn rusqlite::ToSql]| self.find(sql, parameters, |_| Ok(()));
         if seen("SELECT 1 FROM sweep_trials WHERE id = ?1", &[&trial.0])?.is_some() {
             return Err(not_new("the id is taken"));
         }

@@ -149,9 +149,8 @@ fn record(connection: &Connection, sweep: SweepId, row: &Row<'_>) -> rusqlite::R
         connection
             .query_row("SELECT coalesce(max(id), 0) + 1 FROM attempts", [], |row| row.get(0))?;
     let next_trial: i64 =
-        connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM sweep_trials", [], |row| {
-            row.get(0)
-        })?;
+        connection
+            .query_row("SELECT coalesce(max(id), 0) + 1 FROM sweep_trials", [], |row| row.get(0))?;
     Ok(SweepRecord {
         id: sweep,
         name: row.get("name")?,

@@ -4,9 +4,7 @@ use converge_core::failure::FailureClass;
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Goal;
 use converge_core::trial::{AttemptEnding, TrialState};
-use converge_store::{
-    Change, Extension, NewTrial, SessionError, Source, SweepError, SweepState,
-};
+use converge_store::{Change, Extension, NewTrial, SessionError, Source, SweepError, SweepState};
 
 use crate::home::{
     Home, METRIC, checkpointed, dump, ended, facts, failed, new_session, observed, query, queued,
