@@ -37,7 +37,7 @@ fn films_in_two_classes() {
         "`text`, the only column of sentences",
         "`label`, by its name",
         "2 classes (training examples: bad 24, good 24)",
-        "6 trials",
+        "7 trials",
     ] {
         assert!(said.contains(part), "`{part}` is not said:\n{said}");
     }
@@ -45,7 +45,9 @@ fn films_in_two_classes() {
         written.contains("name = \"films\"") && written.contains("validation/accuracy"),
         "{written}"
     );
-    assert_eq!(plan["trials"].as_array().unwrap().len(), 6);
+    // The defaults are the first of them.
+    assert_eq!(plan["trials"].as_array().unwrap().len(), 7);
+    assert_eq!(plan["trials"][0]["kind"], "baseline");
     assert_eq!(plan["sweep"]["parameters"][0]["name"], "learning_rate");
 }
 

@@ -26,6 +26,8 @@ mod extension;
 mod failures;
 /// `init`: from a data file to a sweep that runs as it is.
 mod first_sweep;
+/// Sweeps that get trials while they run: draws that follow results, seeds for what is tied for best, the baseline.
+mod growing;
 /// One scheduler to a home; homes that are read-only, full, or from a newer version.
 mod homes;
 /// Under which licences, and from where, all that is linked comes.

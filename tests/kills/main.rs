@@ -7,6 +7,8 @@
 mod born;
 /// What a run has to leave behind, whatever happened to it.
 mod contents;
+/// A sweep that gets trials while it runs.
+mod growth;
 /// The page cache is lost as well.
 mod power_cut;
 /// Signals to scheduler and workers.

@@ -56,13 +56,23 @@ impl<'a> Plan<'a> {
 
 /// Makes a sandbox with the sweep and its data.
 pub(crate) fn sandbox() -> Sandbox {
-    sandbox_with("")
+    sandbox_of(SWEEP)
 }
 
 /// The same, with more in the sweep.
 pub(crate) fn sandbox_with(more: &str) -> Sandbox {
+    sandbox_of(&format!("{SWEEP}{more}"))
+}
+
+/// The sweep as one that grows: its configurations are tied, and it has the defaults beside it.
+pub(crate) fn growing() -> String {
+    SWEEP.replace("seed = 7", "seed = 7\nracing = true\nmax_replicates = 2\nbaseline = true")
+}
+
+/// The same for another sweep.
+pub(crate) fn sandbox_of(sweep: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write("kills.toml", format!("{SWEEP}{more}"));
+    sandbox.write("kills.toml", sweep);
     let data = std::fs::read(repository().join("sweeps/smoke.tsv")).unwrap();
     sandbox.write("sweeps/smoke.tsv", data);
     sandbox
@@ -71,6 +81,11 @@ pub(crate) fn sandbox_with(more: &str) -> Sandbox {
 /// Runs the sweep undisturbed.
 pub(crate) fn undisturbed() -> Contents {
     undisturbed_in(&sandbox())
+}
+
+/// The same for another sweep.
+pub(crate) fn undisturbed_of(sweep: &str) -> Contents {
+    undisturbed_in(&sandbox_of(sweep))
 }
 
 /// The same in a sandbox of its own.

@@ -38,7 +38,15 @@ const OFTEN: [(&str, &[u64]); 21] = [
 
 /// The points of each test: what their names begin with.
 const GROUPS: [&[&str]; 6] = [
-    &["home.", "store.file.", "store.migrate.", "store.sweep.", "store.worker.", "worker_folder."],
+    &[
+        "home.",
+        "store.file.",
+        "store.migrate.",
+        "store.sweep.",
+        "store.worker.",
+        "record.",
+        "worker_folder.",
+    ],
     &["store.commit."],
     &["launch.", "attempt_folder.", "down_log.", "bell."],
     &["housekeeping.", "best.", "checkpoint."],
@@ -47,14 +55,14 @@ const GROUPS: [&[&str]; 6] = [
 ];
 
 /// Points that a fresh run does not pass.
-const ELSEWHERE: [&str; 3] = ["store.copy.", "recovery.", "pause."];
+const ELSEWHERE: [&str; 4] = ["store.copy.", "recovery.", "pause.", "growth."];
 
 fn begins(point: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| point.starts_with(prefix))
 }
 
 /// Kills a process at a point, goes on, and compares; returns everything that is wrong.
-fn killed_at(
+pub(crate) fn killed_at(
     sandbox: &Sandbox,
     arguments: &[&str],
     point: &str,

@@ -196,7 +196,7 @@ impl Checker {
             GROUP BY step, seq ORDER BY step";
         let stored: Vec<(u64, u64, usize)> =
             rows(other, sql, (attempt, seen), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        let Some(planned) = sweep.trials.get(&converge_core::ids::TrialId(trial)) else {
+        let Some(planned) = sweep.planned(other, converge_core::ids::TrialId(trial)) else {
             return wrong(format!("attempt {attempt} is of trial {trial}, which nobody planned"));
         };
         let frames = self.ledgers.get(&worker).map_or(&[][..], |ledger| &ledger.frames);

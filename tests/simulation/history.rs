@@ -12,7 +12,7 @@ use crate::dice::Dice;
 use crate::faults::{Fault, Faults};
 use crate::machine::Machine;
 use crate::scheduler::{Ambush, Scheduler, Stop};
-use crate::sweep::Sweep;
+use crate::sweep::{Planned, Sweep};
 use crate::worker::Worker;
 
 /// Turns after the last fault within which every history ends.
@@ -26,6 +26,7 @@ const SILENCE_MS: i64 = converge_scheduler::reactor::PATIENCE_MS + 1_000;
 #[derive(Debug)]
 pub(crate) struct Played {
     pub(crate) outcomes: BTreeMap<TrialId, Outcome>,
+    pub(crate) trials: BTreeMap<TrialId, Planned>,
     pub(crate) turns: u64,
     /// What was decided, if it was asked for.
     pub(crate) decisions: String,
@@ -69,11 +70,12 @@ fn play(sweep: &Sweep, dice: Dice, faults: Faults, manner: Manner) -> Result<Pla
     machine.story = manner.story.then(Vec::new);
     let mut scheduler = Scheduler::new(sweep, machine);
     scheduler.decisions = manner.decisions.then(String::new);
-    let mut history = History { scheduler, turn: 0, full: false };
+    let mut history = History { scheduler, turn: 0, full: false, planned: BTreeMap::new() };
     match history.run() {
         Ok(outcomes) => Ok(Played {
             outcomes,
             rungs: rungs(&history.scheduler.other),
+            trials: history.planned,
             turns: history.turn,
             decisions: history.scheduler.decisions.unwrap_or_default(),
         }),
@@ -100,6 +102,8 @@ struct History<'a> {
     turn: u64,
     /// The disk of the database is full.
     full: bool,
+    /// What trials there are at the end.
+    planned: BTreeMap<TrialId, Planned>,
 }
 
 impl History<'_> {
@@ -328,7 +332,11 @@ impl History<'_> {
         };
         for (id, outcome) in &outcomes {
             let steps = outcome.points.iter().map(|point| point.1).max().unwrap_or(0);
-            let whole = steps == sweep.trials[id].last_step();
+            let Some(planned) = sweep.planned(other, *id) else {
+                return Err(format!("nobody planned trial {id}"));
+            };
+            let whole = steps == planned.last_step();
+            self.planned.insert(*id, planned);
             let sound = match outcome.state.as_str() {
                 "completed" | "diverged" => whole,
                 "failed" | "stopped" => true,
@@ -337,6 +345,9 @@ impl History<'_> {
             if !sound {
                 return Err(format!("trial {id} ends {} after {steps} steps", outcome.state));
             }
+        }
+        if !sweep.unplayed && outcomes.len() != sweep.trials.len() {
+            return Err(format!("{} trials, planned were {}", outcomes.len(), sweep.trials.len()));
         }
         let problems = store.read().integrity().map_err(|error| error.to_string())?;
         if problems.is_empty() { Ok(outcomes) } else { Err(format!("{problems:?}")) }

@@ -9,6 +9,8 @@
 //! - [`scheduler`] drives the real code; [`worker`] plays the scripts; [`machine`] is clocks, disk and processes.
 //! - [`checker`] says what must hold, [`audit`] checks the whole database, [`ledger`] reads logs without the real reader.
 //!
+//! - [`growth`] does the same to sweeps that get trials while they run.
+//!
 //! A failing seed is named with the command that repeats it and tells its story:
 //!
 //! ```text
@@ -31,6 +33,7 @@ mod dice;
 mod disk;
 mod early_stop;
 mod faults;
+mod growth;
 mod history;
 mod ledger;
 mod machine;

@@ -11,6 +11,7 @@ use converge_core::budget::Allowance;
 use converge_core::ids::WorkerId;
 use converge_protocol::frame::{Reader, Writer};
 use converge_protocol::message::Down;
+use converge_scheduler::growing;
 use converge_scheduler::home::Home;
 use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::reactor::{Action, Decisions, Ending, Event, Options, Reactor};
@@ -142,7 +143,9 @@ impl<'a> Scheduler<'a> {
         let (objective, keep) = (sweep.objective.clone(), sweep.run.keep_best);
         let housekeeping = Housekeeping::new(&self.store, self.sweep.id, objective, keep)
             .map_err(|error| broken(&error))?;
-        let reactor = Reactor::new(options, trials);
+        let growing = growing::load(&record, &sweep, self.store.read());
+        let growing = growing.map_err(|error| broken(&error))?;
+        let reactor = Reactor::new(options, trials).growing(growing);
         self.machine.life = Some(number);
         let mailboxes = BTreeMap::new();
         self.life = Some(Life { number, session, reactor, housekeeping, mailboxes });
@@ -386,6 +389,11 @@ impl Carrier for Scheduler<'_> {
                 let Some(life) = &mut self.life else { return Ok(None) };
                 let changes = life.housekeeping.clean_up(&self.home, &mut self.store, trial);
                 self.commit(&changes)?;
+            }
+            Action::Score(trial) => {
+                let value = self.store.read().objective_value(trial);
+                let value = value.map_err(|error| Stop::Wrong(error.to_string()))?;
+                return Ok(Some(Event::Scored { trial, value }));
             }
             Action::Answer(_) | Action::Notice(_) | Action::Finish(_) => {}
         }

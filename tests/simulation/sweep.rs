@@ -13,6 +13,7 @@ use converge_core::sampler::sample;
 use converge_core::script::{Script, ScriptEnd};
 use converge_core::sweep::Sweep as Definition;
 use converge_store::{NewSweep, NewTrial, Store};
+use rusqlite::Connection;
 
 /// A folder that is not there: nothing on the real disk belongs to a simulation.
 pub(crate) const HOME: &str = "/home-of-the-simulation";
@@ -134,6 +135,41 @@ workers = 2
 keep_best = 1
 "#;
 
+/// Draws that follow results, more of them than can be drawn ahead; one diverges, one fails.
+const DRAWN: &str = r#"
+[parameters]
+learning_rate = { min = 1e-6, max = 1e-3, distribution = "log_uniform_values" }
+[budget]
+max_trials = 14
+[run]
+device = "scripted"
+keep_best = 1
+[[run.script]]
+steps = 2
+checkpoint_every = 1
+[failure]
+retries = { killed = 1000, timeout = 1000 }
+"#;
+
+/// Some configurations are tied for best and get further seeds, one drops out with its second.
+const RACED: &str = r#"
+[parameters]
+learning_rate = { values = [1e-5, 3e-5, 4e-5, 5e-5] }
+[run]
+device = "scripted"
+keep_best = 1
+[[run.script]]
+when = { learning_rate = 3e-5 }
+steps = 3
+at_step = 2
+end = "diverge"
+[[run.script]]
+steps = 3
+checkpoint_every = 2
+[failure]
+retries = { killed = 1000, timeout = 1000 }
+"#;
+
 /// A sweep in a database of its own, which histories copy.
 pub(crate) struct Sweep {
     template: Store,
@@ -142,12 +178,19 @@ pub(crate) struct Sweep {
     pub(crate) workers: u64,
     /// As they were stored.
     pub(crate) new_trials: Vec<NewTrial>,
+    /// All that it will ever have; of one that grows those of the beginning, until somebody has played it to the end.
     pub(crate) trials: BTreeMap<TrialId, Planned>,
+    /// How many of them are there from the beginning.
+    pub(crate) first: usize,
+    /// Whether nobody has played it yet, and it grows.
+    pub(crate) unplayed: bool,
 }
 
 /// A trial and what becomes of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Planned {
+    /// Fingerprint and seed.
+    pub(crate) point: String,
     pub(crate) configuration: u64,
     pub(crate) script: Script,
 }
@@ -155,7 +198,9 @@ pub(crate) struct Planned {
 impl Sweep {
     /// Makes all of them.
     pub(crate) fn all() -> Vec<Self> {
-        [PATIENT, ACCIDENTS, STRICT].into_iter().map(Self::new).collect()
+        let replicates = |text| if text == STRICT { "replicates = 2" } else { "" };
+        let all = [PATIENT, ACCIDENTS, STRICT].into_iter();
+        all.map(|text| Self::new(replicates(text), text)).collect()
     }
 
     /// Makes those with rungs.
@@ -164,13 +209,27 @@ impl Sweep {
             let usual = "[[run.script]]\nsteps = 8\ncheckpoint_every = 3\n";
             format!("[early_stop]\n{rule}\n{RUNGS}{mishaps}{usual}")
         };
-        EARLY_STOPPING.iter().map(|one| Self::new(&text(one))).collect()
+        EARLY_STOPPING.iter().map(|one| Self::new("replicates = 1", &text(one))).collect()
     }
 
-    fn new(text: &str) -> Self {
-        let replicates = if text == STRICT { 2 } else { 1 };
+    /// Makes those that grow while they run, each for several numbers of workers: as many as there can be work for, fewer
+    /// and more.
+    pub(crate) fn growing() -> Vec<Vec<Self>> {
+        let sweeps = [
+            ("method = \"tpe\"\nahead = 2", DRAWN),
+            ("method = \"tpe\"\nahead = 1\nracing = true\nmax_replicates = 2", DRAWN),
+            ("racing = true\nmax_replicates = 3\nbaseline = true", RACED),
+        ];
+        let of = |(head, text): (&str, &str)| {
+            let with = |workers| Self { workers, ..Self::new(head, text) };
+            [1, 2, 5].map(with).into()
+        };
+        sweeps.into_iter().map(of).collect()
+    }
+
+    fn new(head: &str, text: &str) -> Self {
         let text = format!(
-            "[sweep]\nname = \"simulated\"\nreplicates = {replicates}\n[model]\npreset = \"tiny\"\n\
+            "[sweep]\nname = \"simulated\"\n{head}\n[model]\npreset = \"tiny\"\n\
              [data]\ntrain = \"none.tsv\"\n{text}"
         );
         let definition =
@@ -207,14 +266,30 @@ impl Sweep {
         let planned = stored.iter().zip(&new_trials).map(|(stored, new)| {
             let configuration = configuration_of(new.settings.train.learning_rate);
             let script = definition.script_of(&new.configuration);
-            (stored.id, Planned { configuration, script })
+            let point = format!("{}{}", new.fingerprint, new.replicate);
+            (stored.id, Planned { point, configuration, script })
         });
-        let trials = planned.collect();
+        let trials: BTreeMap<_, _> = planned.collect();
         let workers = match definition.run.workers {
             converge_core::sweep::Workers::Count(count) => count,
             converge_core::sweep::Workers::Auto => 1,
         };
-        Self { template, id, definition, workers, new_trials, trials }
+        let (first, unplayed) = (trials.len(), definition.grows());
+        Self { template, id, definition, workers, new_trials, trials, first, unplayed }
+    }
+
+    /// Returns what a trial is planned to be; where nobody knows yet what will be added, what it is stored as.
+    pub(crate) fn planned(&self, other: &Connection, trial: TrialId) -> Option<Planned> {
+        if !self.unplayed || self.trials.contains_key(&trial) {
+            return self.trials.get(&trial).cloned();
+        }
+        let sql = "SELECT fingerprint || replicate, json_extract(settings, '$.train.learning_rate'), configuration
+            FROM sweep_trials WHERE id = ?1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (point, learning_rate, configuration): (String, f64, String) =
+            other.query_row(sql, [trial.0], read).ok()?;
+        let script = self.definition.script_of(&serde_json::from_str(&configuration).ok()?);
+        Some(Planned { point, configuration: configuration_of(learning_rate), script })
     }
 
     /// Copies it for a history; returns the copy and its name, under which others in this process can open it.

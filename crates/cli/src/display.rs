@@ -11,8 +11,9 @@ use converge_dashboard::view::progress::{
     BestTrial, EndedTrial, Outcome, RunningTrial, StepRate, SweepProgress,
 };
 use converge_dashboard::view::watch_curve::SampledCurve;
-use converge_scheduler::reactor::{Notice, Reactor, Trial, WorkerState};
+use converge_scheduler::reactor::{Addition, Notice, Reactor, Trial, WorkerState};
 use converge_scheduler::session::Update;
+use converge_scheduler::trials::definition;
 use converge_store::{SweepRecord, TrialCounts, TrialRecord};
 
 use crate::output;
@@ -29,6 +30,8 @@ pub(crate) struct Display {
     /// Kinds of the trials beside the search. They are not counted, unless nothing else runs.
     beside: BTreeMap<u64, &'static str>,
     alone: bool,
+    /// Whether seeds are given to what is tied for best.
+    racing: bool,
     /// What earlier sessions did.
     before: Before,
     started: Instant,
@@ -63,7 +66,8 @@ impl Display {
             value: best.value,
             configuration: output::configuration(&best.configuration),
         });
-        let alone = record.open_trials.iter().all(|trial| !trial.kind.is_ranked());
+        let open = &record.open_trials;
+        let alone = !open.is_empty() && open.iter().all(|trial| !trial.kind.is_ranked());
         let before = match alone {
             true => Before { trials: TrialCounts::default(), steps: 0, best: None },
             false => Before { trials: record.counts, steps: record.completed_steps, best },
@@ -85,6 +89,7 @@ impl Display {
                 .map(|trial| (trial.number, trial.kind.word()))
                 .collect(),
             alone,
+            racing: definition(record).is_ok_and(|sweep| sweep.racing),
             before,
             started: Instant::now(),
             drawn: None,
@@ -178,6 +183,7 @@ impl Display {
             Notice::Cancelled { trial } => {
                 self.shown.println(&format!("trial {trial}: cancelled"));
             }
+            Notice::Added(added) => self.added(added),
             Notice::Pausing => self.shown.println("pausing: workers checkpoint and leave"),
             Notice::Paused => self.shown.println(
                 "paused: all workers have left; `converge resume` in another terminal goes on, Ctrl-C stops",
@@ -187,6 +193,29 @@ impl Display {
                 let why = reason.as_deref().map_or(String::new(), |reason| format!("{reason}; "));
                 self.shown
                     .println(&format!("{why}workers checkpoint and stop (Ctrl-C again: at once)"));
+            }
+        }
+    }
+
+    /// Takes in trials that have come, and tells of seeds that were given.
+    fn added(&mut self, added: &[Addition]) {
+        for one in added {
+            let configuration = output::configuration(&one.configuration);
+            self.configurations.insert(one.number, configuration);
+            if !one.kind.is_ranked() {
+                self.beside.insert(one.number, one.kind.word());
+            }
+        }
+        let tied: Vec<_> = added.iter().filter(|one| one.kind.is_ranked()).collect();
+        if let Some(first) = tied.first().filter(|_| self.racing) {
+            let (seed, count) = (first.replicate + 1, tied.len());
+            let whose = match count {
+                1 => format!("trial {} is", first.number),
+                _ => format!("{count} configurations are"),
+            };
+            if first.replicate > 0 {
+                self.shown
+                    .println(&format!("racing: {whose} given seed {seed}, being tied for best"));
             }
         }
     }
@@ -236,6 +265,12 @@ impl Display {
                     progress.best = Some(BestTrial { number: trial.number, value, configuration });
                 }
             }
+        }
+        if let Some(total) = reactor.total().filter(|_| !self.alone) {
+            // What is still to be drawn takes as long as what there is.
+            let missing = total.saturating_sub(progress.trials_total);
+            progress.steps_total += missing * progress.steps_total / progress.trials_total.max(1);
+            progress.trials_total += missing;
         }
         let mut traces = std::mem::take(&mut self.traces);
         for (id, worker) in reactor.workers() {

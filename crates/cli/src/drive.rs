@@ -10,16 +10,19 @@ use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{Cases, PlannedTrial, cases, trials};
 use converge_core::sampler::{Sample, sample};
 use converge_core::sweep::{RunSettings, Sweep};
+use converge_core::trial::TrialKind;
 use converge_dashboard::terminal::number::{bytes, plural};
 use converge_scheduler::home::{Home, HomeError};
 use converge_scheduler::housekeeping::Housekeeping;
 use converge_scheduler::launcher::WorkerCommand;
 use converge_scheduler::preparation::{self, PreparationError, prepare};
-use converge_scheduler::reactor::{Ending, Options, Reactor};
+use converge_scheduler::reactor::{Ending, Growing, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session, Update};
-use converge_scheduler::trials::{SCRIPTED, definition, early_stopping, load};
-use converge_scheduler::{clock, machine, recovery, usage};
-use converge_store::{Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState};
+use converge_scheduler::trials::{SCRIPTED, definition, early_stopping, load, steps_of};
+use converge_scheduler::{clock, growing, machine, recovery, usage};
+use converge_store::{
+    Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState, TrialRecord,
+};
 
 use crate::capacity::{Measurements, Probe, Situation};
 use crate::commands::best::Shown;
@@ -75,10 +78,11 @@ pub(crate) async fn prepare_sweep(
     let prepared = prepare_cases(sweep, sample, cases, home, interrupts).await?;
     let Prepared { sample, cases, facts, .. } = &prepared;
     let of_configuration = sample.configurations.iter().zip(&cases.of_configuration);
-    let mut problems = fit::of_all(
-        of_configuration
-            .map(|(configuration, case)| (sweep.settings_of(configuration), &facts[*case])),
-    );
+    let sampled = of_configuration
+        .map(|(configuration, case)| (sweep.settings_of(configuration), &facts[*case]));
+    // What may be drawn later as well.
+    let drawn = cases.settings.iter().cloned().zip(facts).filter(|_| sweep.method.is_adaptive());
+    let mut problems = fit::of_all(sampled.chain(drawn));
     match fit::objective(sweep, facts) {
         Ok(objective) => sweep.objective = objective,
         Err(problem) => problems.push(problem),
@@ -227,11 +231,7 @@ pub(crate) fn new_trial(sweep: &Sweep, trial: PlannedTrial, facts_index: u64) ->
         fingerprint: trial.fingerprint,
         replicate: trial.replicate,
         facts_index,
-        // A script is as long as it says, whatever the data.
-        total_steps: match sweep.run.device.as_str() {
-            SCRIPTED => sweep.script_of(&trial.configuration).steps,
-            _ => trial.total_steps,
-        },
+        total_steps: steps_of(sweep, &trial.configuration, trial.total_steps),
         configuration: trial.configuration,
     }
 }
@@ -254,8 +254,23 @@ pub(crate) async fn session(
 ) -> Result<ExitCode, Report> {
     let record = record(&store, name)?;
     let sweep = definition(&record)?;
-    let plan = capacity::worker_plan(home, &sweep, prepared, record.open_trials.len() as u64);
-    announce(&record, &sweep, &plan, &prepared.chosen.device);
+    let growing = growing::load(&record, &sweep, store.read())?;
+    let open = match &growing {
+        // What follows from its results is open too.
+        Some(growing) => growing.at_once().max(record.open_trials.len() as u64),
+        None => record.open_trials.len() as u64,
+    };
+    let plan = capacity::worker_plan(home, &sweep, prepared, open);
+    let total = growing.as_ref().map_or(Some(record.counts.total()), Growing::total);
+    announce(&record, &sweep, &plan, &prepared.chosen.device, total);
+    if let Some(at_once) =
+        growing.as_ref().map(Growing::at_once).filter(|most| *most < plan.workers)
+    {
+        output::talk(&format!(
+            "note: draws that follow results keep {at_once} workers busy: `ahead` = {} in [sweep]\n",
+            sweep.ahead
+        ));
+    }
     for line in tasks(&prepared.facts) {
         output::talk(&format!("task {line}\n"));
     }
@@ -288,6 +303,13 @@ pub(crate) async fn carry_out(
     let sweep = definition(record)?;
     let housekeeping = clean_up(home, &mut store, record, &sweep)?;
     let used = usage::usage(home, store.read(), record.id, false)?;
+    // A session for what stands beside the search alone does not go on with it.
+    let searches =
+        |trial: &TrialRecord| trial.kind.is_ranked() || trial.kind == TrialKind::Baseline;
+    let growing = match record.open_trials.is_empty() || record.open_trials.iter().any(searches) {
+        true => growing::load(record, &sweep, store.read())?,
+        false => None,
+    };
     let reactor = Reactor::new(
         Options {
             workers: plan.workers,
@@ -302,7 +324,8 @@ pub(crate) async fn carry_out(
             early_stop: early_stopping(record, &sweep, store.read())?,
         },
         load(record, &sweep, store.read())?,
-    );
+    )
+    .growing(growing);
     let id = store.open_session(
         &NewSession {
             sweep: record.id,
@@ -323,8 +346,9 @@ pub(crate) async fn carry_out(
         true => storing(&error).exit(ExitCode::Interrupted),
         false => storing(&error),
     })?;
-    // A refit that is done ends its session, and not a sweep that still has trials to run.
-    let over = store.read().sweep_named(&record.name)?.is_some_and(|summary| summary.is_over());
+    // A refit that is done ends its session, and not a sweep that still has trials to run, or to get.
+    let ended = store.read().sweep_named(&record.name)?.is_some_and(|summary| summary.has_ended());
+    let over = ended && growing::is_over(record, &sweep, store.read())?;
     let state = match &ending {
         Ending::Finished { .. } if over => SweepState::Finished,
         Ending::Finished { .. } | Ending::Interrupted { .. } => SweepState::Interrupted,
@@ -373,6 +397,12 @@ fn clean_up(
     Ok(housekeeping)
 }
 
+/// Returns whether a sweep has no open trial, and will get none.
+pub(crate) fn is_over(store: &Store, record: &SweepRecord) -> Result<bool, Report> {
+    let ended = record.open_trials.is_empty();
+    Ok(ended && growing::is_over(record, &definition(record)?, store.read())?)
+}
+
 /// Says that nothing is left to do, and does what a session left undone that was killed after its last trial.
 pub(crate) fn already_finished(
     home: &Home,
@@ -389,9 +419,19 @@ pub(crate) fn already_finished(
     conclude(home, store, &record.name, &ending)
 }
 
-/// The first line of `run`: what runs where, and why so many.
-fn announce(record: &SweepRecord, sweep: &Sweep, plan: &WorkerPlan, device: &str) {
-    let (total, ended) = (record.counts.total(), record.counts.ended());
+/// The first line of `run`: what runs where, and why so many. `total` is none where results decide it.
+fn announce(
+    record: &SweepRecord,
+    sweep: &Sweep,
+    plan: &WorkerPlan,
+    device: &str,
+    total: Option<u64>,
+) {
+    let ended = record.counts.ended();
+    let total = match total {
+        Some(total) => total.to_string(),
+        None => format!("{} or more", record.counts.total()),
+    };
     let workers = if plan.workers == 1 { "1 worker" } else { &format!("{} workers", plan.workers) };
     let threads = if plan.threads == 1 { "1 thread" } else { &format!("{} threads", plan.threads) };
     let done = if ended == 0 { String::new() } else { format!(", {ended} of them done") };
@@ -458,13 +498,15 @@ pub(crate) fn conclude(
             Ok(ExitCode::FailedTrials)
         }
         Ending::Interrupted { at_once, reason } => {
-            let left = trials.total() - trials.ended();
+            let total = summary.planned.unwrap_or(trials.total());
+            let left = total - trials.ended();
+            let more = if summary.planned.is_none() { " and further seeds" } else { "" };
             let why = reason.as_deref().map_or("interrupted".to_string(), str::to_string);
             let on = match budget::raise(home, reader, summary.id)? {
                 Some(command) => format!("raise it to go on: `{command}`"),
                 None => format!("go on with `converge resume {name}`"),
             };
-            output::talk(&format!("{why}: {left} of {} trials left; {on}\n", trials.total()));
+            output::talk(&format!("{why}: {left} of {total} trials left{more}; {on}\n"));
             Ok(if *at_once { ExitCode::Killed } else { ExitCode::Interrupted })
         }
     }

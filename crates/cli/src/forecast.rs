@@ -7,6 +7,7 @@ use converge_core::resumption::{Ended, Outlook, Retry, outlook};
 use converge_dashboard::terminal::number::count;
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::foresight::{Foresight, foresee};
+use converge_scheduler::growing;
 use converge_scheduler::home::Home;
 use converge_scheduler::reactor::Trial;
 use converge_scheduler::trials::definition;
@@ -57,7 +58,9 @@ pub(crate) fn show(
     let spent = Spent::of(sweep.budget, home, reader, summary.id, holder.is_some())?
         .with_steps(ahead.steps);
     let raise = budget::raise_from(&spent, reader, summary.id)?;
-    let forecast = Forecast::new(&summary.name, &ahead, retry, words);
+    // Whether more will follow from what is in unread logs is not known before they are read.
+    let over = ahead.steps == 0 && growing::is_over(&record, &sweep, reader)?;
+    let forecast = Forecast::new(&summary.name, &ahead, retry, words, sweep.grows() && !over);
     if as_json {
         output::json(&forecast.json(&spent, raise.as_deref()))?;
     } else {
@@ -71,12 +74,14 @@ struct Forecast<'a> {
     lines: Vec<Line>,
     /// Workers that a dead scheduler left behind.
     workers: u64,
+    /// Whether trials may be added to those that there are.
+    grows: bool,
     /// The command that does it; none where nothing is to be done.
     command: Option<String>,
 }
 
 impl<'a> Forecast<'a> {
-    fn new(name: &'a str, ahead: &Foresight, retry: &Retry, words: &str) -> Self {
+    fn new(name: &'a str, ahead: &Foresight, retry: &Retry, words: &str, grows: bool) -> Self {
         let line = |trial: &Trial| {
             let checkpoint = trial.resume_point.as_ref().map(|point| point.step);
             Line { outlook: outlook(&trial.state, checkpoint, retry), trial: trial.clone() }
@@ -85,8 +90,9 @@ impl<'a> Forecast<'a> {
         let retries = lines.iter().any(|line| matches!(line.outlook, Outlook::Retry { .. }));
         let again = if retries { format!(" --retry {words}") } else { String::new() };
         let open = lines.iter().any(|line| !matches!(line.outlook, Outlook::Skip(_)));
-        let command = open.then(|| format!("converge resume {}{again}", budget::quoted(name)));
-        Self { name, lines, workers: ahead.workers, command }
+        let command =
+            (open || grows).then(|| format!("converge resume {}{again}", budget::quoted(name)));
+        Self { name, lines, workers: ahead.workers, grows, command }
     }
 
     fn count(&self, word: &str) -> u64 {
@@ -123,6 +129,9 @@ impl<'a> Forecast<'a> {
             text += &self.table();
         }
         text += &self.skipped();
+        if self.grows {
+            text += "more trials may follow from the results\n";
+        }
         let of = |word: &str| format!("{} {word}", count(self.count(word)));
         let words = ["continue", "start", "retry", "skip"].map(of).join(", ");
         text += &format!("in all   {words}; {} steps left\n", count(self.steps_left()));

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use converge_core::materialise::Cases;
+use converge_core::extension::KnownCase;
+use converge_core::materialise::{Cases, possible_cases};
 use converge_core::sampler::Sample;
 use converge_core::settings::Settings;
 use converge_core::sweep::Sweep;
+use converge_core::trial::TrialKind;
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
-use converge_store::{Reader, SweepRecord};
+use converge_store::{Reader, SweepRecord, TrialRecord};
 
 use crate::drive::{self, Prepared};
 use crate::report::Report;
@@ -43,11 +45,52 @@ pub(crate) async fn prepare(
         of_configuration.push(place);
         kinds.push(trial.kind);
     }
+    // Whatever may be drawn, or may get further seeds.
+    if sweep.grows() {
+        let all = reader.trials(record.id)?;
+        for (index, case) in (0..).zip(known_cases(reader, record, &all, sweep)?) {
+            let of = |trial: &&TrialRecord| trial.facts_index == index;
+            let (trial, beside) = (all.iter().find(of), TrialKind::BESIDE);
+            if places.contains_key(&index) || trial.is_some_and(|one| beside.contains(&one.kind)) {
+                continue;
+            }
+            settings.push(case.settings);
+            places.insert(index, settings.len() - 1);
+            configurations.push(trial.map(|one| one.configuration.clone()).unwrap_or_default());
+            of_configuration.push(settings.len() - 1);
+            kinds.push(trial.map_or(TrialKind::Random, |one| one.kind));
+        }
+    }
     let sample = Sample { configurations, kinds, skipped: 0, left_out: Vec::new(), dry: None };
     let cases = Cases { settings, of_configuration };
     let prepared = drive::prepare_cases(sweep, sample, cases, home, interrupts).await?;
     check_content(record, &places, &prepared)?;
     Ok(prepared)
+}
+
+/// Returns settings and facts of each case that the sweep has, in the order of its facts.
+pub(crate) fn known_cases(
+    reader: &Reader,
+    record: &SweepRecord,
+    trials: &[TrialRecord],
+    sweep: &Sweep,
+) -> Result<Vec<KnownCase>, Report> {
+    let possible = match sweep.method.is_adaptive() {
+        true => possible_cases(sweep),
+        false => Vec::new(),
+    };
+    let mut known = Vec::new();
+    for (index, facts) in record.facts.iter().enumerate() {
+        let one = trials.iter().find(|trial| trial.facts_index == index as u64);
+        let settings = match one {
+            Some(trial) => reader.settings(trial.id)?,
+            // Not drawn yet.
+            None => possible.get(index).cloned(),
+        };
+        let settings = settings.unwrap_or_else(|| sweep.settings.clone());
+        known.push(KnownCase { settings, facts: facts.clone() });
+    }
+    Ok(known)
 }
 
 fn check_content(

@@ -76,6 +76,13 @@ fn comparable(sweep: &Sweep) -> serde_json::Value {
     if sweep.method.is_adaptive() {
         document["sweep"]["ahead"] = json!(sweep.ahead);
     }
+    if sweep.racing {
+        document["sweep"]["racing"] = json!(true);
+        document["sweep"]["max_replicates"] = json!(sweep.max_replicates);
+    }
+    if sweep.baseline {
+        document["sweep"]["baseline"] = json!(true);
+    }
     let numbered = |lines: Vec<String>| -> BTreeMap<String, String> {
         (1..).map(|number: usize| number.to_string()).zip(lines).collect()
     };
@@ -262,13 +269,19 @@ pub fn match_cases(
 }
 
 /// Sorts the trials of the changed sweep: those that are there already are never added again.
-pub fn growth(present: &[Present<'_>], planned: Vec<PlannedTrial>) -> Growth {
+///
+/// What was drawn from results is not in `planned`, nor are seeds that were won in a race: they are not left over.
+pub fn growth(new: &Sweep, present: &[Present<'_>], planned: Vec<PlannedTrial>) -> Growth {
     let key = |trial: &PlannedTrial| (trial.fingerprint.clone(), trial.replicate);
     let wanted: BTreeSet<(String, u64)> = planned.iter().map(key).collect();
+    let configurations: BTreeSet<&str> = wanted.iter().map(|(print, _)| print.as_str()).collect();
     let there: BTreeSet<(&str, u64)> =
         present.iter().map(|trial| (trial.fingerprint, trial.replicate)).collect();
-    let left_over =
-        |trial: &&Present<'_>| !wanted.contains(&(trial.fingerprint.to_string(), trial.replicate));
+    let left_over = |trial: &&Present<'_>| {
+        let grown =
+            new.method.is_adaptive() || (new.racing && configurations.contains(trial.fingerprint));
+        !grown && !wanted.contains(&(trial.fingerprint.to_string(), trial.replicate))
+    };
     Growth {
         left_over: present.iter().filter(left_over).map(|trial| trial.number).collect(),
         added: planned

@@ -47,6 +47,10 @@ pub fn identity(sweep: &Sweep) -> Value {
         "model": sweep.settings.model,
         "data": sweep.settings.data,
     });
+    if sweep.racing {
+        identity["sweep"]["racing"] = json!(true);
+        identity["sweep"]["max_replicates"] = json!(sweep.max_replicates);
+    }
     if sweep.method.is_adaptive() {
         identity["sweep"]["ahead"] = json!(sweep.ahead);
     }

@@ -3,6 +3,7 @@
 //! In reading order: what a user writes ([`settings`], [`objective`]), what is found out about it
 //! ([`problem`], [`facts`]), what a training records ([`metric`]), and how it can end ([`failure`]).
 
+pub mod baseline;
 pub mod budget;
 pub mod constraint;
 pub mod cost;
@@ -15,6 +16,7 @@ pub mod facts;
 pub mod failure;
 pub mod fingerprint;
 pub mod fit;
+pub mod growth;
 pub mod ids;
 pub mod inspection;
 pub mod items;

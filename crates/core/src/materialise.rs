@@ -1,14 +1,15 @@
 //! From a sweep and the facts about its model and data to its trials.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use crate::budget::Budget;
 use crate::facts::Facts;
 use crate::fingerprint::fingerprint;
-use crate::sampler::Sample;
+use crate::sampler::{Sample, sample};
 use crate::search_space::Configuration;
 use crate::settings::Settings;
 use crate::steps::total_steps;
-use crate::sweep::Sweep;
+use crate::sweep::{Method, Sweep};
 use crate::trial::TrialKind;
 
 /// The distinct combinations of settings that a worker has to prepare, and which one each configuration uses.
@@ -46,45 +47,44 @@ pub(crate) fn changes_preparation(name: &str) -> bool {
         || name.starts_with("data.")
 }
 
-/// Returns everything that draws of an adaptive sweep can need prepared, beside what its first sample needs: settings
-/// that differ in it, one for each combination of values.
+/// Returns settings of each case that the draws of an adaptive sweep can need: they differ in what a worker prepares.
 ///
-/// A combination that no draw can have (a case rules it out) may be among them.
+/// Nobody knows before which of them will be drawn, and the scheduler has no data to look at then.
 pub fn possible_cases(sweep: &Sweep) -> Vec<Settings> {
-    let mut configurations = vec![Configuration::new()];
-    for parameter in sweep.parameters.iter().filter(|one| changes_preparation(&one.name)) {
-        let values: Vec<_> = parameter
-            .cases
-            .iter()
-            .flat_map(|case| case.domain.grid().unwrap_or_default())
-            .collect();
-        // Where no case holds, the fixed setting does.
-        let may_be_absent = parameter.cases.iter().all(|case| !case.when.is_empty());
-        configurations = configurations
-            .into_iter()
-            .flat_map(|one| {
-                let with = values.iter().map(|value| {
-                    let mut with = one.clone();
-                    with.insert(parameter.name.clone(), value.clone());
-                    with
-                });
-                let mut all: Vec<Configuration> = with.collect();
-                if may_be_absent {
-                    all.push(one);
-                }
-                all
-            })
-            .collect();
+    let mut names: Vec<&str> = Vec::new();
+    let mut wanted: Vec<&str> = sweep.parameters.iter().map(|one| one.name.as_str()).collect();
+    wanted.retain(|name| changes_preparation(name));
+    // With what their conditions depend on.
+    while let Some(name) = wanted.pop() {
+        if let Some(one) = sweep.parameters.iter().find(|one| one.name == name)
+            && !names.contains(&name)
+        {
+            names.push(name);
+            wanted.extend(one.depends_on());
+        }
     }
-    let mut keys: Vec<String> = Vec::new();
-    let all = configurations.iter().map(|configuration| sweep.settings_of(configuration));
-    all.filter(|settings| {
-        let key = preparation(settings);
-        let is_new = !keys.contains(&key);
-        keys.extend(is_new.then_some(key));
-        is_new
-    })
-    .collect()
+    let known = |name: &str| {
+        names.contains(&name) || sweep.parameters.iter().all(|parameter| parameter.name != name)
+    };
+    let parameters =
+        sweep.parameters.iter().filter(|one| names.contains(&one.name.as_str())).cloned();
+    let constraints =
+        sweep.constraints.iter().filter(|one| one.names().into_iter().all(known)).cloned();
+    let part = Sweep {
+        method: Method::Grid,
+        parameters: parameters.collect(),
+        constraints: constraints.collect(),
+        enqueue: Vec::new(),
+        baseline: false,
+        budget: Budget::default(),
+        ..sweep.clone()
+    };
+    let mut keys = BTreeSet::new();
+    let settings = sample(&part).configurations.into_iter().map(|mut configuration| {
+        configuration.retain(|name, _| changes_preparation(name));
+        sweep.settings_of(&configuration)
+    });
+    settings.filter(|settings| keys.insert(preparation(settings))).collect()
 }
 
 /// Returns what a worker prepares for settings, as a text to compare.
@@ -94,10 +94,11 @@ pub fn preparation(settings: &Settings) -> String {
     serde_json::json!([settings.model, settings.data, ways]).to_string()
 }
 
-/// Returns what has to be prepared for a sample.
+/// Returns what has to be prepared for a sample; where draws follow from results, all that may be needed comes first.
 pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
-    let mut keys: Vec<String> = Vec::new();
-    let mut cases = Cases { settings: Vec::new(), of_configuration: Vec::new() };
+    let settings = if sweep.method.is_adaptive() { possible_cases(sweep) } else { Vec::new() };
+    let mut keys: Vec<String> = settings.iter().map(preparation).collect();
+    let mut cases = Cases { settings, of_configuration: Vec::new() };
     for configuration in &sample.configurations {
         let settings = sweep.settings_of(configuration);
         let key = preparation(&settings);
@@ -111,7 +112,7 @@ pub fn cases(sweep: &Sweep, sample: &Sample) -> Cases {
     cases
 }
 
-/// Returns the trials of a sweep, replicate by replicate, and how many configurations were left out because an
+/// Returns the trials of a sweep, replicate by replicate, the baseline first, and how many configurations were left out because an
 /// earlier one is the same experiment.
 pub fn trials(
     sweep: &Sweep,
@@ -119,19 +120,20 @@ pub fn trials(
     cases: &Cases,
     facts: &[Facts],
 ) -> (Vec<PlannedTrial>, u64) {
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     let (mut first, mut skipped) = (Vec::new(), 0);
+    let mut baseline = None;
     let places = cases.of_configuration.iter().zip(&sample.kinds);
     for (configuration, (case, kind)) in sample.configurations.iter().zip(places) {
         let settings = sweep.settings_of(configuration);
         let facts = &facts[*case];
         let fingerprint =
             fingerprint(&settings, &facts.content_hashes, sweep.seed, &sweep.objective);
-        if seen.insert(fingerprint.clone(), ()).is_some() {
+        if *kind != TrialKind::Baseline && !seen.insert(fingerprint.clone()) {
             skipped += 1;
             continue;
         }
-        first.push(PlannedTrial {
+        let trial = PlannedTrial {
             total_steps: total_steps(facts.train.examples, &settings.train),
             configuration: configuration.clone(),
             settings,
@@ -139,7 +141,15 @@ pub fn trials(
             replicate: 0,
             case: *case,
             kind: *kind,
-        });
+        };
+        match kind {
+            TrialKind::Baseline => baseline = Some(trial),
+            _ => first.push(trial),
+        }
+    }
+    // What the search holds anyway needs no trial of its own.
+    if let Some(baseline) = baseline.filter(|baseline| !seen.contains(&baseline.fingerprint)) {
+        first.insert(0, baseline);
     }
     // One seed of everything before the second of anything: an early look covers the whole space.
     let all = (0..sweep.replicates)

@@ -11,6 +11,7 @@ pub mod tpe;
 
 pub(crate) use enqueued::complete;
 
+use crate::baseline;
 use crate::search_space::Configuration;
 use crate::sweep::{Method, Sweep};
 use crate::trial::TrialKind;
@@ -60,8 +61,18 @@ pub enum Dry {
     Constrained,
 }
 
-/// Returns the configurations of a sweep; of an adaptive one, those that need no results.
+/// Returns the configurations of a sweep, the baseline's before all others; of an adaptive one, those that need no
+/// results.
 pub fn sample(sweep: &Sweep) -> Sample {
+    let mut sample = search(sweep);
+    if sweep.baseline {
+        sample.configurations.insert(0, baseline::configuration(sweep));
+        sample.kinds.insert(0, TrialKind::Baseline);
+    }
+    sample
+}
+
+fn search(sweep: &Sweep) -> Sample {
     match sweep.method {
         Method::Grid => grid::sample(sweep),
         Method::Random => drawn::random(sweep),

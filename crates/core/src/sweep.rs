@@ -35,6 +35,16 @@ pub struct Sweep {
     pub seed: Seed,
     /// Seeds per configuration.
     pub replicates: u64,
+    /// Whether configurations that are tied for best get further seeds.
+    // As the two after it, left out where it has its default: for the sake of sweeps from before it was there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub racing: bool,
+    /// Seeds of a configuration at most, where racing gives it more.
+    #[serde(default = "six", skip_serializing_if = "is_six")]
+    pub max_replicates: u64,
+    /// Whether the defaults are tried too, beside the search.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub baseline: bool,
     /// What trials are ranked by.
     pub objective: Objective,
     /// The file names no metric, and the data say which task it is: see [`fit::objective`](crate::fit::objective).
@@ -61,6 +71,17 @@ pub struct Sweep {
     // Left out where it is off, so that sweeps from before it could be written stay what they are.
     #[serde(default, skip_serializing_if = "EarlyStop::is_off")]
     pub early_stop: EarlyStop,
+}
+
+/// The default of [`Sweep::max_replicates`]: the fewest paired seeds of which a sign test can tell one from another.
+pub(crate) const MAX_REPLICATES: u64 = 6;
+
+fn six() -> u64 {
+    MAX_REPLICATES
+}
+
+fn is_six(most: &u64) -> bool {
+    *most == MAX_REPLICATES
 }
 
 /// `[sweep] method`.
@@ -191,6 +212,11 @@ impl Default for FailurePolicy {
 }
 
 impl Sweep {
+    /// Returns whether trials are added while it runs.
+    pub fn grows(&self) -> bool {
+        self.racing || self.method.is_adaptive()
+    }
+
     /// Returns the settings of a trial: the fixed ones with the configuration applied.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ pub mod cancellation;
 pub mod clock;
 pub mod evidence;
 pub mod foresight;
+pub mod growing;
 pub mod home;
 pub mod housekeeping;
 pub mod inventory;

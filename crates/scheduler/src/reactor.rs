@@ -6,6 +6,7 @@
 
 mod attempts;
 mod budget;
+mod growth;
 mod plausible;
 mod policy;
 mod requests;
@@ -28,6 +29,7 @@ use converge_store::Change;
 use budget::Spending;
 use requests::Pending;
 
+pub use growth::{Addition, Growing};
 pub use requests::RequestId;
 pub use rungs::{Climb, EarlyStopping};
 pub use trials::{Lease, ResumePoint, Trial};
@@ -69,6 +71,13 @@ pub enum Event {
         request: RequestId,
         /// Trials of this sweep.
         trials: Vec<TrialId>,
+    },
+    /// What the store says that a trial came to: the answer to [`Action::Score`].
+    Scored {
+        /// Which.
+        trial: TrialId,
+        /// The objective; none where it never was a number.
+        value: Option<f64>,
     },
     /// The user wants the machine for a while.
     Pause {
@@ -123,6 +132,8 @@ pub enum Action {
         /// Its number within the sweep.
         trial: u64,
     },
+    /// Say what a completed trial came to; answered by [`Event::Scored`].
+    Score(TrialId),
     /// What was asked for is done.
     Answer(RequestId),
     /// Tell the user.
@@ -183,6 +194,8 @@ pub enum Notice {
         /// Number within the sweep.
         trial: u64,
     },
+    /// The sweep has got trials: draws that follow results, or seeds for those that are tied for best.
+    Added(Vec<Addition>),
     /// Workers checkpoint and leave; the scheduler stays.
     Pausing,
     /// All workers have left.
@@ -284,6 +297,8 @@ pub struct Reactor {
     gradient_checkpointing: bool,
     spending: Spending,
     early_stop: EarlyStopping,
+    /// Where trials are added while it runs.
+    growing: Option<Growing>,
 }
 
 /// What a reactor needs to know from outside.
@@ -344,6 +359,7 @@ impl Reactor {
             gradient_checkpointing: options.gradient_checkpointing,
             spending: Spending::new(options.allowance),
             early_stop: options.early_stop,
+            growing: None,
         };
         waiting.into_iter().for_each(|id| reactor.enqueue(id));
         reactor
@@ -396,6 +412,7 @@ impl Reactor {
             Event::Exited { worker, exit } => self.take_exit(worker, &exit, &mut decisions)?,
             Event::Interrupt => self.interrupt(&mut decisions),
             Event::Cancel { request, trials } => self.cancel(request, trials, &mut decisions)?,
+            Event::Scored { trial, value } => self.score(trial, value),
             Event::Pause { request } => self.pause(request, &mut decisions),
             Event::Unpause { request } => self.unpause(request, &mut decisions),
             Event::Tick => self.kill_silent(now, &mut decisions)?,
@@ -403,6 +420,7 @@ impl Reactor {
         self.decide(&mut decisions)?;
         self.spend(&decisions.changes);
         self.hold_to_budget(now, &mut decisions);
+        self.grow(&mut decisions);
         let spent = decisions.changes.len();
         self.lease(now, &mut decisions)?;
         self.spend(&decisions.changes[spent..]);
@@ -482,7 +500,10 @@ impl Reactor {
             return;
         }
         if self.open == 0 {
-            self.dismiss(decisions);
+            // What comes next may follow from a value that is on its way.
+            if !self.is_unscored() {
+                self.dismiss(decisions);
+            }
             return;
         }
         let alive =
@@ -518,13 +539,13 @@ impl Reactor {
     }
 
     fn finish(&mut self, decisions: &mut Decisions) {
-        if !self.workers.is_empty() || self.launching > 0 {
+        if !self.workers.is_empty() || self.launching > 0 || self.is_unscored() {
             return;
         }
         let ending = match &self.mode {
             Mode::Recovering | Mode::Done => return,
             // Also where the interrupt came after the last trial had ended.
-            _ if self.open == 0 => Ending::Finished { failed: self.failed },
+            _ if self.is_over() => Ending::Finished { failed: self.failed },
             Mode::Stopping { reason } => {
                 Ending::Interrupted { at_once: false, reason: reason.clone() }
             }

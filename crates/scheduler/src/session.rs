@@ -238,6 +238,11 @@ impl Session {
                 let changes = self.housekeeping.clean_up(&self.home, &mut self.store, trial);
                 self.commit(&changes)?;
             }
+            Action::Score(trial) => {
+                point("growth.before");
+                let value = self.store.read().objective_value(trial)?;
+                return Ok(Some(Event::Scored { trial, value }));
+            }
             Action::Answer(request) => {
                 self.requests.remove(&request);
                 self.asked.remove(&request);

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use converge_core::early_stop::{Ended, Known, KnownRung, Ladder, Marks, Rule, Standing};
+use converge_core::facts::Facts;
 use converge_core::ids::TrialId;
 use converge_core::micro_batches::factor_after_oom;
+use converge_core::search_space::Configuration;
 use converge_core::seed::TrialSeeds;
+use converge_core::settings::Settings;
 use converge_core::sweep::Sweep;
 use converge_core::trial::{TrialKind, TrialState};
 use converge_core::{probe, refit};
@@ -57,7 +60,9 @@ pub fn early_stopping(
     if sweep.early_stop.rule == Rule::None {
         return Ok(EarlyStopping { ladder: None, patience });
     }
-    let known = reader.ladder(record.id)?.trials.into_iter().map(|trial| {
+    let climbing = reader.ladder(record.id)?.trials.into_iter();
+    let climbing = climbing.filter(|trial| trial.replicate < sweep.replicates);
+    let known = climbing.map(|trial| {
         let examples = examples(record, trial.facts_index);
         let ended = match trial.state.as_str() {
             "queued" | "running" | "waiting" | "stopped" => None,
@@ -109,7 +114,6 @@ pub fn load(
     sweep: &Sweep,
     reader: &Reader,
 ) -> Result<Vec<(TrialId, Trial)>, LoadError> {
-    let scripted = sweep.run.device == SCRIPTED;
     let mut ladder = match sweep.early_stop.rule {
         Rule::None => converge_store::Ladder::default(),
         _ => reader.ladder(record.id)?,
@@ -125,26 +129,10 @@ pub fn load(
                 .settings(stored.id)?
                 .unwrap_or_else(|| sweep.settings_of(&stored.configuration)),
         };
-        // A refit has nothing left to choose by, and a probe nothing to choose.
-        let objective = match stored.kind {
-            TrialKind::Refit => refit::objective(),
-            TrialKind::Probe => probe::objective(),
-            _ => sweep.objective.clone(),
-        };
         let facts =
             usize::try_from(stored.facts_index).ok().and_then(|index| record.facts.get(index));
-        let work = if scripted {
-            Work::Scripted { script: sweep.script_of(&stored.configuration), settings, objective }
-        } else {
-            Work::FineTune {
-                settings,
-                seeds: TrialSeeds::new(sweep.seed, stored.replicate),
-                objective,
-                expected_hashes: facts
-                    .map(|facts| facts.content_hashes.clone())
-                    .unwrap_or_default(),
-            }
-        };
+        let work =
+            work(sweep, facts, stored.kind, &stored.configuration, settings, stored.replicate);
         let total_steps = match &work {
             Work::Scripted { script, .. } => script.steps,
             Work::FineTune { .. } => stored.total_steps,
@@ -158,7 +146,7 @@ pub fn load(
         let examples = examples(record, stored.facts_index);
         let climb = Climb {
             rungs: match (&work, facts) {
-                _ if !stored.kind.is_ranked() => Vec::new(),
+                _ if !climbs(sweep, stored.kind, stored.replicate) => Vec::new(),
                 (Work::Scripted { script, settings, .. }, _) => {
                     sweep.early_stop.rungs_of_script(script, &settings.train)
                 }
@@ -202,4 +190,43 @@ pub fn load(
         ));
     }
     Ok(trials)
+}
+
+/// Returns whether a trial pauses at the rungs of its sweep. Further seeds of the best have nothing to prove there.
+fn climbs(sweep: &Sweep, kind: TrialKind, replicate: u64) -> bool {
+    kind.is_ranked() && replicate < sweep.replicates
+}
+
+/// Returns what an attempt of a trial has to do.
+pub(crate) fn work(
+    sweep: &Sweep,
+    facts: Option<&Facts>,
+    kind: TrialKind,
+    configuration: &Configuration,
+    settings: Settings,
+    replicate: u64,
+) -> Work {
+    // A refit has nothing left to choose by, and a probe nothing to choose.
+    let objective = match kind {
+        TrialKind::Refit => refit::objective(),
+        TrialKind::Probe => probe::objective(),
+        _ => sweep.objective.clone(),
+    };
+    if sweep.run.device == SCRIPTED {
+        return Work::Scripted { script: sweep.script_of(configuration), settings, objective };
+    }
+    Work::FineTune {
+        settings,
+        seeds: TrialSeeds::new(sweep.seed, replicate),
+        objective,
+        expected_hashes: facts.map(|facts| facts.content_hashes.clone()).unwrap_or_default(),
+    }
+}
+
+/// Returns the steps of a new trial: a script is as long as it says, whatever the data.
+pub fn steps_of(sweep: &Sweep, configuration: &Configuration, total_steps: u64) -> u64 {
+    match sweep.run.device.as_str() {
+        SCRIPTED => sweep.script_of(configuration).steps,
+        _ => total_steps,
+    }
 }

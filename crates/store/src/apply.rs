@@ -1,5 +1,6 @@
 //! A batch of changes as one transaction: all of them hold afterwards, or none.
 
+mod addition;
 mod attempt;
 #[cfg(test)]
 mod interrupted;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::change::Change;
 use crate::database_error::DatabaseError;
+use crate::record::RecordError;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::trial_metric::Extremes;
@@ -35,6 +37,9 @@ pub enum ApplyError {
         #[source]
         refusal: Refusal,
     },
+    /// The record of a sweep that grows cannot be written. The same batch can be applied later.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The database's answer. The same batch can be applied later.
     #[error(transparent)]
     Database(DatabaseError),
@@ -43,7 +48,11 @@ pub enum ApplyError {
 impl ApplyError {
     /// Returns whether the same batch succeeds once there is room on the disk.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Database(error) if error.is_disk_full())
+        match self {
+            Self::Database(error) => error.is_disk_full(),
+            Self::Record(error) => error.is_disk_full(),
+            Self::Refused { .. } => false,
+        }
     }
 }
 
@@ -84,6 +93,7 @@ impl Store {
                 extremes: BTreeMap::new(),
                 steps: BTreeMap::new(),
                 touched: BTreeSet::new(),
+                grown: BTreeSet::new(),
                 now_ms,
             };
             for (index, change) in changes.iter().enumerate() {
@@ -121,12 +131,15 @@ struct Batch<'a> {
     steps: BTreeMap<AttemptId, u64>,
     /// Trials whose state or attempts changed.
     touched: BTreeSet<TrialId>,
+    /// Sweeps that got trials.
+    grown: BTreeSet<SweepId>,
     now_ms: i64,
 }
 
 /// Why a change did not go in.
 enum Stop {
     Refused(Refusal),
+    Record(RecordError),
     Database(rusqlite::Error),
 }
 
@@ -146,6 +159,7 @@ impl Stop {
     fn at(self, index: usize, change: &'static str) -> ApplyError {
         match self {
             Self::Refused(refusal) => ApplyError::Refused { index, change, refusal },
+            Self::Record(error) => error.into(),
             Self::Database(error) => error.into(),
         }
     }
@@ -218,6 +232,9 @@ impl Batch<'_> {
             }
             Change::Decided { trial, rung, decision } => self.decided(*trial, *rung, decision),
             Change::TrialState { trial, state } => self.trial_state(*trial, state),
+            Change::TrialAdded { trial, sweep, number, new } => {
+                self.trial_added(*trial, *sweep, *number, new)
+            }
             Change::ResumePoint { trial, point } => self.resume_point(*trial, point.as_ref()),
             Change::BestWeights { trial, weights } => self.best_weights(*trial, weights.as_ref()),
             Change::SweepState { sweep, state } => self.sweep_state(*sweep, *state),
@@ -246,7 +263,7 @@ impl Batch<'_> {
                 return Err(Refusal::LeftHalf { trial, state, open }.into());
             }
         }
-        Ok(())
+        self.finish_growth()
     }
 
     /// Writes last steps and extremes that were held back.

@@ -7,6 +7,7 @@ use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
 use converge_core::items::ItemResults;
 use converge_core::trial::{AttemptEnding, TrialState};
 
+use crate::sweep::NewTrial;
 use crate::word::SweepState;
 
 /// One change of the stored state. A batch of them is one transaction: see [`crate::Store::apply`].
@@ -169,6 +170,18 @@ pub enum Change {
         /// Its new state.
         state: TrialState,
     },
+    /// A sweep that grows while it runs has a new trial, queued and without attempts. Belongs in one batch with what it
+    /// follows from; the sweep's record is written before that is committed.
+    TrialAdded {
+        /// A number never used before: [`crate::SweepRecord::next_trial_id`] and upwards.
+        trial: TrialId,
+        /// Its sweep.
+        sweep: SweepId,
+        /// From 1 within the sweep; above those of all its trials.
+        number: u64,
+        /// What it is.
+        new: Box<NewTrial>,
+    },
     /// The checkpoint to go on from, where it is not the newest; none: from the start, or deleted.
     ResumePoint {
         /// The trial.
@@ -262,6 +275,7 @@ impl Change {
             Self::Reached { .. } => "reached",
             Self::Decided { .. } => "decided",
             Self::TrialState { .. } => "trial state",
+            Self::TrialAdded { .. } => "trial added",
             Self::ResumePoint { .. } => "resume point",
             Self::BestWeights { .. } => "best weights",
             Self::SweepState { .. } => "sweep state",

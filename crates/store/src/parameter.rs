@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::database_error::unreadable;
 use crate::distribution::{Distribution, Seen};
+use crate::word::BESIDE;
 
 /// A row of the table, without its sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,9 +140,10 @@ fn each_configuration(
     sweep: SweepId,
     mut see: impl FnMut(&Configuration),
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT configuration FROM sweep_trials WHERE sweep = ?1 ORDER BY number",
-    )?;
+    // What stands beside the search may lie outside of it.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT configuration FROM sweep_trials WHERE sweep = ?1 AND NOT {BESIDE} ORDER BY number",
+    ))?;
     let mut rows = statement.query([sweep.0])?;
     while let Some(row) = rows.next()? {
         let text = row.get_ref(0)?.as_str()?;

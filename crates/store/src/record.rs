@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use converge_core::ids::SweepId;
 use converge_core::sweep::Sweep;
+use converge_faults::point;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,14 @@ pub(crate) fn write(connection: &Connection, sweep: SweepId) -> Result<(), Recor
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let written = write_aside(connection, sweep, &aside)
-            .and_then(|()| std::fs::rename(&aside, &path).map_err(failed))
-            .and_then(|()| File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed));
+            .and_then(|()| {
+                point("record.written");
+                std::fs::rename(&aside, &path).map_err(failed)
+            })
+            .and_then(|()| {
+                point("record.renamed");
+                File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+            });
         if written.is_err() {
             // The first error is the one to tell.
             let _ = std::fs::remove_file(&aside);
@@ -177,4 +184,11 @@ pub enum RecordError {
     /// A value has no JSON form.
     #[error("cannot write the sweep as JSON")]
     Json(#[from] serde_json::Error),
+}
+
+impl RecordError {
+    /// Returns whether it could be written with room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+    }
 }

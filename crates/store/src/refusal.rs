@@ -137,6 +137,18 @@ pub enum Refusal {
         /// The step.
         step: u64,
     },
+    /// A new trial that is there already: its id, its number, or its configuration with this seed.
+    #[error("sweep {sweep} cannot have trial {number} with id {trial} added: {why}")]
+    NotNew {
+        /// The sweep.
+        sweep: SweepId,
+        /// The id given.
+        trial: TrialId,
+        /// The number given.
+        number: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A text that would not be found again.
     #[error("{0} is empty")]
     Empty(&'static str),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use converge_core::facts::Facts;
-use converge_core::ids::SweepId;
+use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Objective;
 use converge_core::settings::Settings;
 use converge_core::trial::TrialKind;
@@ -12,6 +12,7 @@ use converge_faults::{Mutant, is_on, point};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::database_error::DatabaseError;
+use crate::reader::summary::grows;
 use crate::record::{self, RecordError};
 use crate::store::Store;
 use crate::word::{at_word, goal_word};
@@ -217,7 +218,9 @@ impl Store {
                 )?;
             }
             insert_trials(connection, sweep, &extension.trials, facts.len(), now_ms)?;
-            if !extension.trials.is_empty() {
+            // Whether another definition lets it grow further is found when it is resumed.
+            let may_grow = extension.definition.as_ref().is_some_and(|(_, text)| grows(text));
+            if !extension.trials.is_empty() || may_grow {
                 connection.execute(
                     "UPDATE sweeps SET state = 'interrupted' WHERE id = ?1 AND state = 'finished'",
                     [sweep.0],
@@ -278,15 +281,6 @@ fn insert_trials(
         [sweep.0],
         |row| row.get(0),
     )?;
-    let mut statement = connection.prepare(
-        "INSERT INTO sweep_trials (
-            sweep, number, kind, fingerprint, replicate, facts_index, total_steps, state,
-            created_at_ms, configuration, settings
-        ) VALUES (
-            :sweep, :number, :kind, :fingerprint, :replicate, :facts_index, :total_steps, 'queued',
-            :created_at_ms, :configuration, :settings
-        )",
-    )?;
     for (number, trial) in (last + 1..).zip(trials) {
         let repeated = !present.insert((trial.fingerprint.clone(), trial.replicate));
         if repeated && !is_on(Mutant::NoUniqueGrid) {
@@ -295,7 +289,33 @@ fn insert_trials(
         if usize::try_from(trial.facts_index).map_or(true, |index| index >= facts) {
             return Err(SweepError::NoFacts { number, index: trial.facts_index, facts });
         }
-        statement.execute(named_params! {
+        insert_trial(connection, None, sweep, number, trial, now_ms)?;
+    }
+    Ok(())
+}
+
+/// Inserts a trial, queued, under this id or the next one.
+pub(crate) fn insert_trial(
+    connection: &Connection,
+    id: Option<TrialId>,
+    sweep: SweepId,
+    number: u64,
+    trial: &NewTrial,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    connection
+        .prepare_cached(
+            "INSERT INTO sweep_trials (
+                id, sweep, number, kind, fingerprint, replicate, facts_index, total_steps, state,
+                created_at_ms, configuration, settings
+            ) VALUES (
+                :id, :sweep, :number, :kind, :fingerprint, :replicate, :facts_index, :total_steps, 'queued',
+                :created_at_ms, :configuration, :settings
+            )",
+        )?
+        .execute(named_params! {
+            ":id": id.map(|id| id.0),
             ":sweep": sweep.0,
             ":number": number,
             ":kind": trial.kind.word(),
@@ -304,9 +324,8 @@ fn insert_trials(
             ":facts_index": trial.facts_index,
             ":total_steps": trial.total_steps,
             ":created_at_ms": now_ms,
-            ":configuration": serde_json::to_string(&trial.configuration)?,
-            ":settings": serde_json::to_string(&trial.settings)?,
+            ":configuration": serde_json::to_string(&trial.configuration).map_err(json)?,
+            ":settings": serde_json::to_string(&trial.settings).map_err(json)?,
         })?;
-    }
     Ok(())
 }

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
-use converge_core::extension::{
-    Growth, KnownCase, Present, changes, growth, match_cases, objections,
-};
+use converge_core::extension::{Growth, Present, changes, growth, match_cases, objections};
 use converge_core::fingerprint::{Difference, identity_hash};
 use converge_core::materialise::trials;
 use converge_core::problem::Problem;
 use converge_core::search_space::Configuration;
-use converge_core::sweep::Sweep;
-use converge_core::trial::TrialState;
+use converge_core::trial::{TrialKind, TrialState};
 use converge_dashboard::terminal::number::count;
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
@@ -25,7 +22,7 @@ use crate::budget::quoted;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
-use crate::{drive, home as homes, output, sweep_source};
+use crate::{drive, home as homes, output, stored as stored_sweep, sweep_source};
 
 /// Added trials that the text shows.
 const SHOWN: usize = 12;
@@ -101,11 +98,12 @@ fn plan(
     new.follow_objective(&old.objective);
     let differences = changes(&old, &new);
     let mut text = difference_text(record, &differences);
-    // What stands beside the search is none of the file's business.
+    // What stands beside the search is none of the file's business, but for the baseline.
+    let of_file =
+        |trial: &&TrialRecord| trial.kind.is_ranked() || trial.kind == TrialKind::Baseline;
     let all = reader.trials(record.id)?;
     let last = all.last().map_or(0, |trial| trial.number);
-    let stored: Vec<TrialRecord> =
-        all.iter().filter(|trial| trial.kind.is_ranked()).cloned().collect();
+    let stored: Vec<TrialRecord> = all.iter().filter(of_file).cloned().collect();
     let distinct: BTreeMap<&str, &Configuration> =
         stored.iter().map(|one| (one.fingerprint.as_str(), &one.configuration)).collect();
     let configurations: Vec<&Configuration> = distinct.into_values().collect();
@@ -115,7 +113,7 @@ fn plan(
         drive::prepare_sweep(&mut new, home, &mut interrupts).await
     })?;
     let new = &new;
-    let known = known_cases(reader, record, &all, &old)?;
+    let known = stored_sweep::known_cases(reader, record, &all, &old)?;
     let places = match_cases(&old, new, &known, &prepared.cases.settings, &prepared.facts)
         .or_else(|problems| refuse(&text, source, &problems).map(|()| Vec::new()))?;
     let (planned, _) = trials(new, &prepared.sample, &prepared.cases, &prepared.facts);
@@ -127,7 +125,7 @@ fn plan(
             replicate: trial.replicate,
         })
         .collect();
-    let Growth { added, left_over } = growth(&present, planned);
+    let Growth { added, left_over } = growth(new, &present, planned);
     // Facts that added trials need and the sweep does not have yet, by case.
     let mut appended: BTreeMap<usize, u64> = BTreeMap::new();
     let mut facts = Vec::new();
@@ -144,6 +142,12 @@ fn plan(
         new_trials.push(drive::new_trial(new, trial, index));
     }
     text += &effect_text(&stored, last, &new_trials, &left_over);
+    if new.method.is_adaptive() {
+        text += "draws that follow results are added while it runs\n";
+    }
+    if new.racing {
+        text += "further seeds for what is tied for best are added while it runs\n";
+    }
     let is_nothing = differences.is_empty() && new_trials.is_empty();
     let definition = (identity_hash(new, &prepared.facts), serde_json::to_string(new)?);
     Ok(Plan {
@@ -160,26 +164,6 @@ fn plan(
             trials: new_trials,
         },
     })
-}
-
-/// Returns settings and facts of each case that the sweep has, in the order of its facts.
-fn known_cases(
-    reader: &Reader,
-    record: &SweepRecord,
-    stored: &[TrialRecord],
-    old: &Sweep,
-) -> Result<Vec<KnownCase>, Report> {
-    let mut known = Vec::new();
-    for (index, facts) in record.facts.iter().enumerate() {
-        let one = stored.iter().find(|trial| trial.facts_index == index as u64);
-        let settings = match one {
-            Some(trial) => reader.settings(trial.id)?,
-            None => None,
-        };
-        let settings = settings.unwrap_or_else(|| old.settings.clone());
-        known.push(KnownCase { settings, facts: facts.clone() });
-    }
-    Ok(known)
 }
 
 fn refuse(differences: &str, source: &SweepSource, problems: &[Problem]) -> Result<(), Report> {

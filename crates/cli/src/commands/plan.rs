@@ -127,6 +127,7 @@ fn text(
     }
     text += "\n";
     text += &left_out(sweep, prepared);
+    text += &still_to_come(sweep, planned);
     text += "\n";
     for (index, facts) in prepared.facts.iter().enumerate() {
         if prepared.facts.len() > 1 {
@@ -196,6 +197,34 @@ fn too_long(sweep: &Sweep, outlook: &Outlook) -> String {
         ),
         false => "            time enough for all trials\n".into(),
     }
+}
+
+/// What is beside the search, and what is added while it runs.
+fn still_to_come(sweep: &Sweep, planned: &[PlannedTrial]) -> String {
+    let mut text = String::new();
+    if sweep.baseline {
+        let apart = planned.iter().any(|trial| trial.kind == TrialKind::Baseline);
+        text += match apart {
+            true => "baseline    the defaults, as the first trial, beside the search\n",
+            false => "baseline    the search holds the defaults: no trial of their own\n",
+        };
+    }
+    if sweep.method.is_adaptive() {
+        let most = sweep.budget.max_trials.unwrap_or(0).saturating_mul(sweep.replicates);
+        let there = planned.iter().filter(|trial| trial.kind.is_ranked()).count() as u64;
+        let more = plural(most.saturating_sub(there), "trial");
+        let ahead = sweep.ahead;
+        text += &format!(
+            "drawn       {more} more from results, each {ahead} trials ahead of those that it knows\n"
+        );
+    }
+    if sweep.racing {
+        let most = sweep.max_replicates;
+        text += &format!(
+            "racing      up to {most} seeds for each configuration that is tied for best\n"
+        );
+    }
+    text
 }
 
 /// Points that constraints leave out, each with its count and its first few, and draws that were not to be had.
@@ -391,7 +420,8 @@ fn trial_table(prepared: &Prepared, planned: &[PlannedTrial]) -> String {
     let mut columns = vec![("trial", Align::Right)];
     columns.extend(names.iter().map(|name| (*name, Align::Right)));
     // Worth a column only where there is something to tell apart.
-    let enqueued = planned.iter().any(|trial| trial.kind == TrialKind::Enqueued);
+    let enqueued =
+        planned.iter().any(|trial| matches!(trial.kind, TrialKind::Enqueued | TrialKind::Baseline));
     columns.extend(enqueued.then_some(("kind", Align::Left)));
     columns.extend([
         ("replicate", Align::Right),

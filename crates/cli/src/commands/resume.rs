@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
         let noun = if requeued.len() == 1 { "trial" } else { "trials" };
         output::talk(&format!("{} {noun} queued again (`{words}`)\n", requeued.len()));
     }
-    if record.open_trials.is_empty() {
+    if drive::is_over(&store, &record)? {
         return drive::already_finished(home, &mut store, &record);
     }
     let mut sweep = definition(&record)?;
@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &ResumeArguments, home: &Home) -> Result<ExitCode, 
     }
     let spent = Spent::of(sweep.budget, home, store.read(), record.id, false)?;
     // What stands beside the search takes nothing of its budget.
-    let of_search = record.open_trials.iter().any(|trial| trial.kind.is_ranked());
+    let of_search = record.open_trials.is_empty()
+        || record.open_trials.iter().any(|trial| trial.kind.is_ranked());
     if let Some(reason) = spent.exhausted().filter(|_| of_search) {
         store_changes(&mut store, &requeued)?;
         let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };

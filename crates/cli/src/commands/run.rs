@@ -30,11 +30,12 @@ pub(crate) fn run(arguments: &RunArguments, home: &Home) -> Result<ExitCode, Rep
     if let Some(record) = &stored {
         source.sweep.follow_objective(&definition(record)?.objective);
         same_sweep(record, &source)?;
-        if record.open_trials.is_empty() {
+        if drive::is_over(&store, record)? {
             return drive::already_finished(home, &mut store, record);
         }
         let spent = Spent::of(source.sweep.budget, home, store.read(), record.id, false)?;
-        let of_search = record.open_trials.iter().any(|trial| trial.kind.is_ranked());
+        let of_search = record.open_trials.is_empty()
+            || record.open_trials.iter().any(|trial| trial.kind.is_ranked());
         if let Some(reason) = spent.exhausted().filter(|_| of_search) {
             adopt(&mut store, record, &source)?;
             let ending = Ending::Interrupted { at_once: false, reason: Some(reason) };
@@ -101,10 +102,17 @@ fn adopt(store: &mut Store, record: &SweepRecord, source: &SweepSource) -> Resul
     if text == record.definition {
         return Ok(());
     }
-    if definition(record)?.budget.max_trials != source.sweep.budget.max_trials {
+    let old = definition(record)?;
+    if old.budget.max_trials != source.sweep.budget.max_trials {
         output::talk(&format!(
             "note: `run` adds no trials to a grid that is stored; `converge extend {}` adds those of another \
              `max_trials`\n",
+            source.path
+        ));
+    }
+    if source.sweep.baseline && !old.baseline {
+        output::talk(&format!(
+            "note: `run` adds no trials to a sweep that is stored; `converge extend {}` adds the baseline\n",
             source.path
         ));
     }

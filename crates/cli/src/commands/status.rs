@@ -46,7 +46,6 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
     for sweep in &sweeps {
         let trials = &sweep.trials;
         let counts = [
-            trials.total(),
             trials.completed,
             trials.diverged,
             trials.failed,
@@ -55,7 +54,7 @@ pub(crate) fn run(arguments: &ReadArguments, home: &Home) -> Result<ExitCode, Re
             trials.queued,
         ];
         let best = sweep.best.map_or("-".into(), |best| of_metric(&sweep.objective.metric, best));
-        let mut row = vec![sweep.name.clone(), state(sweep, holder).to_string()];
+        let mut row = vec![sweep.name.clone(), state(sweep, holder).to_string(), total(sweep)];
         row.extend(counts.iter().map(u64::to_string));
         row.push(best);
         table.push(row);
@@ -107,6 +106,16 @@ fn stopped(reader: &Reader, sweep: &SweepSummary) -> Result<String, Report> {
     Ok(if told.is_empty() { String::new() } else { named(told) })
 }
 
+/// How many trials there are, and how many there will be where more are added.
+pub(crate) fn total(sweep: &SweepSummary) -> String {
+    let there = sweep.trials.total();
+    match sweep.planned {
+        Some(planned) if planned == there => there.to_string(),
+        Some(planned) => format!("{there} of {planned}"),
+        None => format!("{there}+"),
+    }
+}
+
 /// What stands beside the search and is not among its counts.
 fn beside(sweep: &SweepSummary) -> String {
     let beside = &sweep.beside;
@@ -126,7 +135,7 @@ fn beside(sweep: &SweepSummary) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    format!("{} beside the search (refits, probes): {}\n", sweep.name, told.join(", "))
+    format!("{} beside the search: {}\n", sweep.name, told.join(", "))
 }
 
 fn spent(
@@ -186,7 +195,7 @@ fn json_of(
         "state": state(sweep, holder),
         "objective": sweep.objective,
         "trials": {
-            "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
+            "total": trials.total(), "planned": sweep.planned, "completed": trials.completed, "diverged": trials.diverged,
             "failed": trials.failed, "cancelled": trials.cancelled, "running": trials.running, "queued": trials.queued,
             "waiting": trials.waiting, "stopped": trials.stopped,
         },

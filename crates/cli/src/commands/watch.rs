@@ -181,7 +181,7 @@ fn json_of(watched: &Watched) -> serde_json::Value {
     json!({
         "name": sweep.name, "state": sweep.state.word(), "scheduler_pid": sweep.scheduler, "objective": sweep.objective,
         "trials": {
-            "total": trials.total(), "completed": trials.completed, "diverged": trials.diverged,
+            "total": trials.total(), "planned": sweep.planned, "completed": trials.completed, "diverged": trials.diverged,
             "failed": trials.failed, "cancelled": trials.cancelled, "stopped": trials.stopped, "waiting": trials.waiting,
             "running": trials.running, "queued": trials.queued,
         },

@@ -96,7 +96,8 @@ pub fn draft(draft: &Draft<'_>) -> String {
         text,
         "[sweep]\nname = {}\nmethod = \"grid\"      # every combination; \"random\" draws, with max_trials in [budget]\n\
          seed = 42            # every split, draw and mask follows from it\n\
-         replicates = 1       # 3 tell a difference from luck, for three times the time\n{}\n",
+         replicates = 1       # 3 tell a difference from luck, for three times the time; see also `racing`\n\
+         baseline = true      # the defaults too, beside the search: what the best one gains is told against them\n{}\n",
         quoted(draft.name),
         objective(facts),
     );
@@ -147,7 +148,7 @@ fn opening(draft: &Draft<'_>, grid: &Grid) -> String {
     say(
         "grid",
         format!(
-            "{} learning rates × {} batch sizes = {} trials",
+            "{} learning rates × {} batch sizes = {} trials, and the defaults beside them",
             grid.learning_rates.len(),
             grid.batch_sizes.len(),
             grid.trials()

@@ -46,7 +46,7 @@ fn grown(old: &Sweep, new: &Sweep) -> (Vec<u64>, Vec<String>) {
             replicate: trial.replicate,
         })
         .collect();
-    let growth = growth(&present, planned(new));
+    let growth = growth(new, &present, planned(new));
     let shown = |trial: &PlannedTrial| {
         let values: Vec<_> = trial.configuration.values().map(ToString::to_string).collect();
         format!("{}/{}", values.join(","), trial.replicate)
@@ -106,7 +106,7 @@ fn fifty_random_draws_are_twenty_five_and_twenty_five_more() {
             replicate: trial.replicate,
         })
         .collect();
-    let growth = growth(&present, planned(&whole));
+    let growth = growth(&whole, &present, planned(&whole));
     assert_eq!((growth.left_over, growth.added.len()), (vec![], 25));
     let together: Vec<_> = first.iter().chain(&growth.added).cloned().collect();
     assert_eq!(together, planned(&whole));

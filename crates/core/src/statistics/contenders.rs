@@ -63,9 +63,10 @@ pub fn contenders(
                 *larger += usize::from(ahead);
             }
         }
-        let still = unsure.iter().zip(&larger).filter(|(_, larger)| {
-            **larger as f64 > error * deviations.draws().len() as f64
-        });
+        let still = unsure
+            .iter()
+            .zip(&larger)
+            .filter(|(_, larger)| **larger as f64 > error * deviations.draws().len() as f64);
         kept.extend(still.map(|((place, _), _)| *place));
         kept.sort_unstable();
     }

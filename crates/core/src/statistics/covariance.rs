@@ -163,11 +163,10 @@ fn deviations(
     if items < 2 {
         return None;
     }
-    let of_means = |measure: &Measure| Some(centred(measure.scores()?, (items * (items - 1)) as f64));
-    let exact: Option<Vec<Vec<Vec<f64>>>> = configurations
-        .iter()
-        .map(|measures| measures.iter().map(of_means).collect())
-        .collect();
+    let of_means =
+        |measure: &Measure| Some(centred(measure.scores()?, (items * (items - 1)) as f64));
+    let exact: Option<Vec<Vec<Vec<f64>>>> =
+        configurations.iter().map(|measures| measures.iter().map(of_means).collect()).collect();
     if exact.is_some() {
         return exact;
     }

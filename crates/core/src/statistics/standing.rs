@@ -351,8 +351,7 @@ fn eligible(candidates: &[Candidate<'_>]) -> Vec<usize> {
         let finite = candidate.replicates.iter().all(|replicate| replicate.value.is_finite());
         finite && !candidate.replicates.is_empty()
     };
-    let with_value =
-        || candidates.iter().enumerate().filter(|(_, candidate)| has_value(candidate));
+    let with_value = || candidates.iter().enumerate().filter(|(_, candidate)| has_value(candidate));
     let sound = with_value().filter(|(_, candidate)| candidate.diverged == 0);
     let sound: Vec<usize> = sound.map(|(place, _)| place).collect();
     if !sound.is_empty() {

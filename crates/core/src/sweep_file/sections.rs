@@ -16,7 +16,9 @@ use crate::problem::Problem;
 use crate::script::Script;
 use crate::seed::Seed;
 use crate::settings::{ModelSettings, Settings};
-use crate::sweep::{AHEAD, FailurePolicy, Method, RunSettings, ScriptRule, Sweep, Workers};
+use crate::sweep::{
+    AHEAD, FailurePolicy, MAX_REPLICATES, Method, RunSettings, ScriptRule, Sweep, Workers,
+};
 use crate::task::Task;
 use crate::trial::Retries;
 use crate::value::Value;
@@ -76,6 +78,12 @@ pub(super) fn read_sweep(
     }
     if head.method.is_adaptive() {
         parameters::check_preparation(&parameters, problems);
+        if early_stop.rule != Rule::None {
+            problems.push(
+                Problem::new(file, "draws that follow results and [early_stop] do not go together")
+                    .hint("a rung compares trials that are there together: use method = \"sobol\", or leave `type` out"),
+            );
+        }
     }
     let draws = budget.max_trials.unwrap_or(0);
     parameters::check_size(&parameters, head.method, draws, head.replicates, file, problems);
@@ -92,6 +100,9 @@ pub(super) fn read_sweep(
         ahead: head.ahead,
         seed: head.seed,
         replicates: head.replicates,
+        racing: head.racing,
+        max_replicates: head.max_replicates,
+        baseline: head.baseline,
         objective,
         parameters,
         enqueue,
@@ -154,6 +165,9 @@ struct Head {
     ahead: u64,
     seed: Seed,
     replicates: u64,
+    racing: bool,
+    max_replicates: u64,
+    baseline: bool,
     objective: Option<Node>,
 }
 
@@ -180,9 +194,22 @@ fn read_head(node: Node, problems: &mut Vec<Problem>) -> Head {
     let ahead = ahead.unwrap_or(AHEAD);
     let seed = Seed(table.integer("seed", 0).unwrap_or(42));
     let replicates = table.integer("replicates", 1).unwrap_or(1);
+    let racing = table.boolean("racing").unwrap_or(false);
+    let most = table.integer("max_replicates", 1);
+    let least = if racing { replicates } else { 1 };
+    let max_replicates = most.unwrap_or(MAX_REPLICATES.max(least));
+    if max_replicates < least {
+        table.problem("`max_replicates` is less than `replicates`");
+    }
+    if !racing && most.is_some_and(|most| most != MAX_REPLICATES) {
+        table.problem("`max_replicates` does nothing without `racing = true`").hint = Some(
+            "all configurations have `replicates` seeds; racing gives some of them more".into(),
+        );
+    }
+    let baseline = table.boolean("baseline").unwrap_or(false);
     let objective = table.take("objective");
     table.finish();
-    Head { name, method, ahead, seed, replicates, objective }
+    Head { name, method, ahead, seed, replicates, racing, max_replicates, baseline, objective }
 }
 
 /// Names stand in file names and on command lines.

@@ -84,8 +84,7 @@ fn intervals_of_shares_are_those_of_statsmodels() {
         assert_close(found.low, low, &format!("low of {count} of {of}"));
         assert_close(found.high, high, &format!("high of {count} of {of}"));
     }
-    for [count, of, confidence, low, high] in
-        goldens.wilson.into_iter().chain(goldens.wilson_ends)
+    for [count, of, confidence, low, high] in goldens.wilson.into_iter().chain(goldens.wilson_ends)
     {
         let found = wilson(count as u64, of as u64, confidence).unwrap();
         assert_close(found.low, low, &format!("low of {count} of {of}"));
@@ -132,8 +131,8 @@ fn a_bootstrapped_difference_is_that_of_scipy_up_to_the_luck_of_the_draw() {
         losses: vec![0.0; items],
     });
     for (name, [value, low, high, error]) in differences {
-        let [first, second] = [&first, &second]
-            .map(|results| Measure::new(&name, &[], &right, results).unwrap());
+        let [first, second] =
+            [&first, &second].map(|results| Measure::new(&name, &[], &right, results).unwrap());
         let found = bootstrapped(&first, &second, items, 0.95, Seed(3)).unwrap();
         assert_close(found.value, value, &name);
         // An end of 4,000 resamples has a deviation of 0.042 standard errors.
@@ -141,6 +140,9 @@ fn a_bootstrapped_difference_is_that_of_scipy_up_to_the_luck_of_the_draw() {
         assert!((found.interval.high - high).abs() < 0.17 * error, "{name}: {found:?}, not {high}");
         assert_eq!(found.p < 0.05, low > 0.0 || high < 0.0, "{name}: {found:?}");
         let same = bootstrapped(&first, &first, items, 0.95, Seed(3)).unwrap();
-        assert_eq!((same.value, same.interval.low, same.interval.high, same.p), (0.0, 0.0, 0.0, 1.0));
+        assert_eq!(
+            (same.value, same.interval.low, same.interval.high, same.p),
+            (0.0, 0.0, 0.0, 1.0)
+        );
     }
 }

@@ -182,9 +182,18 @@ pub(crate) fn spread(count: usize, best: f64, step: f64) -> Vec<f64> {
 pub(crate) fn scenarios() -> Vec<(String, Scenario)> {
     let mut all: Vec<(String, Scenario)> = Vec::new();
     for (gaps, step) in [("equal", 0.0), ("0.3 pt", 0.003), ("1 pt", 0.01)] {
-        for (count, replicates, items) in
-            [(5, 1, 500), (20, 1, 200), (20, 1, 500), (20, 1, 2000), (5, 3, 500), (20, 3, 200), (20, 3, 500), (20, 3, 2000), (20, 5, 500), (2, 3, 500)]
-        {
+        for (count, replicates, items) in [
+            (5, 1, 500),
+            (20, 1, 200),
+            (20, 1, 500),
+            (20, 1, 2000),
+            (5, 3, 500),
+            (20, 3, 200),
+            (20, 3, 500),
+            (20, 3, 2000),
+            (20, 5, 500),
+            (2, 3, 500),
+        ] {
             let scenario = Scenario {
                 baseline: Some(count / 2),
                 ..Scenario::new(spread(count, 0.85, step), replicates, items)
@@ -196,7 +205,8 @@ pub(crate) fn scenarios() -> Vec<(String, Scenario)> {
         for (count, replicates, items) in [(20, 1, 200), (20, 3, 500), (5, 3, 200)] {
             let truth = spread(count, best, 0.002);
             let scenario = Scenario { seed_deviation, ..Scenario::new(truth, replicates, items) };
-            let name = format!("best {best} seed {seed_deviation} K={count} r={replicates} n={items}");
+            let name =
+                format!("best {best} seed {seed_deviation} K={count} r={replicates} n={items}");
             all.push((name, scenario));
         }
     }

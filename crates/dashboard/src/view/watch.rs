@@ -35,6 +35,8 @@ pub struct WatchedSweep {
     pub parameters: Vec<String>,
     /// Trials by state.
     pub trials: TrialCounts,
+    /// How many there will be; none where results decide it.
+    pub planned: Option<u64>,
     /// Steps done.
     pub steps_done: u64,
     /// Steps in all.

@@ -82,7 +82,7 @@ pub(super) fn summary(
         "scheduler_pid": scheduler,
         "objective": sweep.objective,
         "trials": {
-            "total": trials.total(), "queued": trials.queued, "running": trials.running,
+            "total": trials.total(), "planned": sweep.planned, "queued": trials.queued, "running": trials.running,
             "completed": trials.completed, "diverged": trials.diverged, "failed": trials.failed,
             "cancelled": trials.cancelled,
             "stopped": trials.stopped,

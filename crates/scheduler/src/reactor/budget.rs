@@ -84,7 +84,8 @@ impl Reactor {
     /// Stops the sweep where a total is reached.
     pub(super) fn hold_to_budget(&mut self, now: i64, decisions: &mut Decisions) {
         self.spending.began.get_or_insert(now);
-        if self.mode != Mode::Running || self.open_ranked == 0 {
+        let would_grow = || self.growing.as_ref().is_some_and(super::Growing::would_grow);
+        if self.mode != Mode::Running || (self.open_ranked == 0 && !would_grow()) {
             return;
         }
         let reached = self.spending.allowance.budget.exhausted(self.used(now));

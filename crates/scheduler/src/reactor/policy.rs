@@ -46,7 +46,9 @@ impl Reactor {
         };
         self.failed += 1;
         self.failed_in_a_row += 1;
-        if self.open == 0 || !matches!(self.mode, Mode::Running | Mode::Paused { .. }) {
+        if (self.open == 0 && !self.may_grow())
+            || !matches!(self.mode, Mode::Running | Mode::Paused { .. })
+        {
             return;
         }
         let last = format!("the last was trial {number} ({})", failure.class.word());

@@ -105,7 +105,7 @@ impl Reactor {
     /// Answers what is done.
     pub(super) fn answer(&mut self, decisions: &mut Decisions) {
         let gone = self.workers.is_empty() && self.launching == 0;
-        if gone && self.mode == (Mode::Paused { told: false }) && self.open > 0 {
+        if gone && self.mode == (Mode::Paused { told: false }) && !self.is_over() {
             self.mode = Mode::Paused { told: true };
             decisions.actions.push(Action::Notice(Notice::Paused));
         }

@@ -44,6 +44,8 @@ pub struct LadderTrial {
     pub id: TrialId,
     /// From 1 within the sweep.
     pub number: u64,
+    /// Which seed, from 0.
+    pub replicate: u64,
     /// Its entry in the sweep's facts.
     pub facts_index: u64,
     /// The word of its state.
@@ -116,7 +118,7 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
         pauses.extend(paused.then_some(last));
     }
     let sql = format!(
-        "SELECT id, number, facts_index, state, created_at_ms, objective_value FROM sweep_trials
+        "SELECT id, number, facts_index, state, created_at_ms, objective_value, replicate FROM sweep_trials
         WHERE sweep = ?1 AND NOT {BESIDE} ORDER BY number"
     );
     rows(connection, &sql, [sweep.0], |row| {
@@ -129,6 +131,7 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
             state: row.get(3)?,
             created_at_ms: row.get(4)?,
             objective: row.get(5)?,
+            replicate: row.get(6)?,
             paused,
             began_at,
             rungs: of_trial.remove(&id).unwrap_or_default(),

@@ -1,8 +1,11 @@
 //! Lists of sweeps: how many trials stand where, and the best value so far.
 
+use converge_core::budget::Budget;
 use converge_core::ids::SweepId;
 use converge_core::objective::Objective;
+use converge_core::sweep::Method;
 use rusqlite::{Connection, Row};
+use serde::Deserialize;
 
 use super::{QueryError, Reader, row, rows};
 use crate::word::{self, BESIDE, SweepState};
@@ -26,6 +29,10 @@ pub struct SweepSummary {
     pub trials: TrialCounts,
     /// Those beside the search.
     pub beside: TrialCounts,
+    /// Whether trials are added while it runs.
+    pub grows: bool,
+    /// How many trials its search will have; none where results decide it.
+    pub planned: Option<u64>,
     /// Number of its newest trial, whatever it is for.
     pub last_number: u64,
     /// Mean objective of its best configuration, as in the view `best_configuration`.
@@ -39,8 +46,14 @@ pub struct SweepSummary {
 }
 
 impl SweepSummary {
-    /// Returns whether all its trials are final, those beside the search included.
+    /// Returns whether nothing is left to do: all its trials are final, those beside the search included, and if it grows,
+    /// a session has found that none will be added.
     pub fn is_over(&self) -> bool {
+        self.has_ended() && (!self.grows || self.state == SweepState::Finished)
+    }
+
+    /// Returns whether all trials that it has are final.
+    pub fn has_ended(&self) -> bool {
         [&self.trials, &self.beside].iter().all(|counts| counts.ended() == counts.total())
     }
 }
@@ -127,21 +140,65 @@ impl Reader {
 
 fn summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<SweepSummary> {
     let id = SweepId(row.get("id")?);
+    let definition = Definition::read(row.get_ref("definition")?.as_str()?);
+    let state = word::sweep_state(row.get_ref("state")?.as_str()?)?;
+    let trials = counts(connection, id)?;
     Ok(SweepSummary {
         id,
         name: row.get("name")?,
         identity: row.get("identity")?,
         objective: objective(row)?,
-        state: word::sweep_state(row.get_ref("state")?.as_str()?)?,
+        state,
         version: row.get("version")?,
-        trials: counts(connection, id)?,
+        trials,
         beside: counts_beside(connection, id)?,
+        grows: definition.grows(),
+        planned: definition.planned(trials.total(), state),
         last_number: row.get("last_number")?,
         best: row.get("best")?,
         created_at_ms: row.get("created_at_ms")?,
         started_at_ms: row.get("started_at_ms")?,
         ended_at_ms: row.get("ended_at_ms")?,
     })
+}
+
+/// What is read of a sweep's definition here: a home may hold one that this version cannot read otherwise.
+#[derive(Debug, Default, Deserialize)]
+struct Definition {
+    method: Option<Method>,
+    #[serde(default)]
+    replicates: u64,
+    #[serde(default)]
+    racing: bool,
+    #[serde(default)]
+    budget: Budget,
+}
+
+impl Definition {
+    fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    fn grows(&self) -> bool {
+        self.racing || self.method.is_some_and(Method::is_adaptive)
+    }
+
+    /// Returns how many trials there will be, of which there are so many.
+    fn planned(&self, there: u64, state: SweepState) -> Option<u64> {
+        match (self.grows(), state, self.racing) {
+            (false, ..) | (true, SweepState::Finished, _) => Some(there),
+            (true, _, true) => None,
+            (true, _, false) => {
+                let drawn = self.budget.max_trials.unwrap_or(0).saturating_mul(self.replicates);
+                Some(drawn.max(there))
+            }
+        }
+    }
+}
+
+/// Returns whether a sweep of this definition gets trials while it runs.
+pub(crate) fn grows(definition: &str) -> bool {
+    Definition::read(definition).grows()
 }
 
 /// Reads a sweep's objective from its three columns.

@@ -49,6 +49,8 @@ pub struct SweepRecord {
     pub best: Option<BestTrial>,
     /// Greater than every attempt's id in this home.
     pub next_attempt_id: AttemptId,
+    /// Greater than every trial's id in this home.
+    pub next_trial_id: TrialId,
     /// Workers of this sweep that are not known to have ended.
     pub open_workers: Vec<WorkerRecord>,
 }
@@ -146,6 +148,9 @@ fn record(connection: &Connection, sweep: SweepId, row: &Row<'_>) -> rusqlite::R
     let next_attempt: i64 =
         connection
             .query_row("SELECT coalesce(max(id), 0) + 1 FROM attempts", [], |row| row.get(0))?;
+    let next_trial: i64 =
+        connection
+            .query_row("SELECT coalesce(max(id), 0) + 1 FROM sweep_trials", [], |row| row.get(0))?;
     Ok(SweepRecord {
         id: sweep,
         name: row.get("name")?,
@@ -164,6 +169,7 @@ fn record(connection: &Connection, sweep: SweepId, row: &Row<'_>) -> rusqlite::R
         open_trials: trials(connection, sweep, Chosen::Open)?,
         best: best(connection, sweep)?,
         next_attempt_id: AttemptId(next_attempt),
+        next_trial_id: TrialId(next_trial),
         open_workers: open_workers(connection, Some(sweep))?,
     })
 }

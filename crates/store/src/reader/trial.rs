@@ -150,6 +150,17 @@ pub struct TrialDetail {
 }
 
 impl Reader {
+    /// Returns the objective of a completed trial; none where it has not completed, or never had a number.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub fn objective_value(&self, trial: TrialId) -> Result<Option<f64>, QueryError> {
+        self.query("the objective of a trial", |connection| {
+            let sql = "SELECT objective_value FROM sweep_trials WHERE id = ?1";
+            Ok(row(connection, sql, [trial.0], |row| row.get(0))?.flatten())
+        })
+    }
+
     /// Returns the trials of a sweep, by number.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use converge_core::failure::FailureClass;
 use converge_core::ids::{SweepId, TrialId};
 use converge_core::objective::Goal;
 use converge_core::trial::{AttemptEnding, TrialState};
-use converge_store::{Change, Extension, SessionError, Source, SweepError, SweepState};
+use converge_store::{Change, Extension, NewTrial, SessionError, Source, SweepError, SweepState};
 
 use crate::home::{
     Home, METRIC, checkpointed, dump, ended, facts, failed, new_session, observed, query, queued,
@@ -109,6 +109,45 @@ fn an_extension_appends_trials_and_facts() {
     assert!(matches!(error, SweepError::RepeatedTrial { number: 5 }), "{error:?}");
     let error = home.store.extend_sweep(SweepId(9), &repeated, 1).unwrap_err();
     assert!(matches!(error, SweepError::Unknown { sweep: SweepId(9) }), "{error:?}");
+}
+
+#[test]
+fn a_trial_is_added_whole_with_its_counts_its_parameters_and_its_record() {
+    let mut home = Home::new(2);
+    let record = home.store.read().sweep(home.sweep).unwrap().unwrap();
+    assert_eq!(record.next_trial_id, TrialId(3));
+    let mut new = trial("drawn", 0);
+    new.configuration.insert("dropout".into(), converge_core::value::Value::Float(0.25));
+    let own = home.sweep;
+    let added = |id: i64, number: u64, new: &NewTrial| Change::TrialAdded {
+        trial: TrialId(id),
+        sweep: own,
+        number,
+        new: Box::new(new.clone()),
+    };
+    let (first, second) = (added(3, 3, &new), added(4, 4, &trial("f1", 1)));
+    let before = dump(&home.path());
+    let lost = NewTrial { facts_index: 1, ..new.clone() };
+    for (change, why) in [
+        (added(2, 3, &new), "the id is taken"),
+        (added(3, 2, &new), "the number is taken"),
+        (added(3, 3, &trial("f1", 0)), "it has this configuration with this seed already"),
+        (added(3, 3, &lost), "the sweep has no such facts"),
+    ] {
+        let refused = home.refused(&[change]);
+        assert!(refused.ends_with(why), "{refused}");
+        assert_eq!(dump(&home.path()), before);
+    }
+    let lease = home.lease(TrialId(3), 1, 0);
+    // Leased in the batch that adds it.
+    home.apply(&[first, second, lease]);
+    let counted = query(&home.path(), "SELECT state, trials FROM trial_counts WHERE trials > 0");
+    assert_eq!(counted, ["queued|3", "running|1"]);
+    assert_eq!(query(&home.path(), "SELECT dropout FROM trials_wide WHERE trial = 3"), ["0.25"]);
+    let names = query(&home.path(), "SELECT name FROM parameters ORDER BY name");
+    assert!(names.contains(&"dropout".to_string()), "{names:?}");
+    let (_, file) = converge_store::records(&home.path()).unwrap().remove(0);
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 5, "a head and four");
 }
 
 #[test]

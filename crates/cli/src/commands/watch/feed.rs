@@ -204,6 +204,7 @@ impl<'home> Feed<'home> {
             objective: self.objective.clone(),
             parameters: self.parameters.clone(),
             trials: summary.trials,
+            planned: summary.planned,
             steps_done: steps.done,
             steps_total: steps.total,
             steps_per_second: self.rate.per_second(),

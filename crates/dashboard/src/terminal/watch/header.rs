@@ -33,7 +33,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, sweep: &WatchedSweep, ink: &
     let row = |index: u16| Rect { y: area.y + index, height: 1, ..area };
     ink.ends(buffer, row(0), title(sweep, ink), at_right(sweep, ink));
     ink.line(buffer, row(1), bar(sweep, usize::from(area.width), ink));
-    let all = number::plural(sweep.trials.total(), "trial");
+    let there = sweep.trials.total();
+    let all = match sweep.planned {
+        Some(planned) => number::plural(planned.max(there), "trial"),
+        None => format!("{} or more", number::plural(there, "trial")),
+    };
     ink.ends(buffer, row(2), counts(sweep, area.width, ink), vec![ink.dim(&all)]);
     ink.line(buffer, row(3), speed(sweep, ink));
     ink.line(buffer, row(4), best(sweep, ink));

@@ -110,6 +110,7 @@ fn sweep(state: SweepStanding) -> WatchedSweep {
             failed: 1,
             cancelled: 0,
         },
+        planned: Some(if held { 22 } else { 20 }),
         steps_done: 1_248,
         steps_total: 2_560,
         steps_per_second: held.then_some(2.04),

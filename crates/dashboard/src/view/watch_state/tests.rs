@@ -43,6 +43,7 @@ fn watched(state: &WatchState, scheduler: Option<u32>) -> Watched {
             objective: Objective { metric: "o".into(), goal: Goal::Maximize, at: At::Best },
             parameters: vec!["a".into(), "b".into()],
             trials: TrialCounts { running: 67, completed: 33, ..TrialCounts::default() },
+            planned: Some(100),
             steps_done: 0,
             steps_total: 0,
             steps_per_second: None,

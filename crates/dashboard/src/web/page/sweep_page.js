@@ -79,7 +79,7 @@ class SweepPage {
     const left = this.secondsLeft();
     put(this.head, h("div", { class: "title" }, h("h1", {}, sweep.name), stateWord(sweep.state)),
       h("div", { class: "facts" },
-        h("div", { class: "fact grow" }, h("h3", {}, `${count(ended)} of ${many(trials.total, "trial")} ended`), progressBar(trials),
+        h("div", { class: "fact grow" }, h("h3", {}, `${count(ended)} of ${trials.planned === null ? `${count(trials.total)} or more trials` : many(trials.planned, "trial")} ended`), progressBar(trials),
           h("div", { class: "counts" }, counts.map(state => h("span", {}, h("b", {}, count(trials[state])), " ", stateWord(state))))),
         fact("best configuration", best ? [h("b", { class: "big" }, ofMetric(objective.metric, numeric(best.mean))), " ", h("a", { href: this.link(best.trial) }, `trial ${best.trial}`), best.replicates > 1 ? ` mean of ${best.replicates}` : "", h("div", { class: "pairs" }, configurationWords(best.configuration))] : "none yet"),
         fact("objective", h("div", {}, objective.metric), h("div", { class: "muted" }, `${objective.goal}, ${objective.at === "best" ? "best" : "last"} evaluation of a trial`)),

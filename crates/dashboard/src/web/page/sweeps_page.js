@@ -40,7 +40,7 @@ export async function show(main) {
       return h("tr", {},
         h("td", {}, h("a", { href: `/sweeps/${sweep.id}`, class: "name" }, sweep.name)),
         h("td", {}, stateWord(sweep.state)),
-        h("td", { class: "progress" }, progressBar(sweep.trials), h("span", { class: "muted" }, `${ended} of ${sweep.trials.total}`)),
+        h("td", { class: "progress" }, progressBar(sweep.trials), h("span", { class: "muted" }, `${ended} of ${sweep.trials.planned ?? `${sweep.trials.total} or more`}`)),
         h("td", { class: "right strong" }, sweep.best ? ofMetric(sweep.objective.metric, sweep.best.mean) : "–", h("small", { class: "muted under" }, sweep.objective.metric)),
         h("td", { class: "wide" }, sweep.best ? configurationWords(sweep.best.configuration) : "–"),
         h("td", {}, when(sweep.started_at_ms ?? sweep.created_at_ms)),
