@@ -7,6 +7,7 @@ use super::layers::EXTENDS;
 use super::table::Table;
 use super::{constraints, early_stop, enqueue, parameters};
 use crate::budget::Budget;
+use crate::early_stop::Rule;
 use crate::failure::FailureClass;
 use crate::fit::BOTH_HEAD_RATES;
 use crate::key::{KEYS, Key, nearest};
