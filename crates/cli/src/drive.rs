@@ -18,7 +18,7 @@ use converge_scheduler::launcher::WorkerCommand;
 use converge_scheduler::preparation::{self, PreparationError, prepare};
 use converge_scheduler::reactor::{Ending, Growing, Options, Reactor};
 use converge_scheduler::session::{Interrupts, Session, Update};
-use converge_scheduler::trials::{SCRIPTED, definition, early_stopping, load, steps_of};
+use converge_scheduler::trials::{definition, early_stopping, load, steps_of};
 use converge_scheduler::{clock, growing, machine, recovery, usage};
 use converge_store::{
     Change, NewSession, NewSweep, NewTrial, Store, SweepRecord, SweepState, TrialRecord,

@@ -94,6 +94,10 @@ fn outcome(state: &TrialState, value: Option<f64>) -> Outcome {
         }
         TrialState::Diverged => Outcome::Diverged,
         TrialState::Failed(_) => Outcome::Failed,
-        TrialState::Queued | TrialState::Running(_) | TrialState::Cancelled => Outcome::Open,
+        TrialState::Stopped(_) => Outcome::Stopped,
+        TrialState::Queued
+        | TrialState::Running(_)
+        | TrialState::Waiting
+        | TrialState::Cancelled => Outcome::Open,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn facts() -> Facts {
         unknown_token_share: 0.0,
     };
     Facts {
+        validation_answers: None,
         content_hashes: BTreeMap::from([("train".to_string(), "0".repeat(64))]),
         task: crate::task::Task::Classes,
         task_reason: String::new(),

@@ -359,7 +359,7 @@ pub(crate) fn with_stops(
                 job.resume_from = Some(directory);
             }
             Ending::Completed { .. } => break,
-            Ending::Diverged { .. } => panic!("diverged"),
+            Ending::Paused { .. } | Ending::Diverged { .. } => panic!("{ending:?}"),
         }
     }
     (curves, stops)

@@ -109,6 +109,8 @@ fn sweep(state: SweepStanding) -> WatchedSweep {
             diverged: 1,
             failed: 1,
             cancelled: 0,
+            waiting: 0,
+            stopped: 0,
         },
         planned: Some(if held { 22 } else { 20 }),
         steps_done: 1_248,
@@ -191,6 +193,7 @@ fn page(number: u64, standing: Standing) -> WatchedPage {
     parts.push(part("settings", &["  optimizer = sgd", "  batch_size = 16", "  epochs = 3"]));
     WatchedPage {
         detail: TrialDetail {
+            rungs: vec![],
             trial: TrialRecord {
                 id: row.trial.id,
                 sweep: SweepId(1),
