@@ -228,9 +228,7 @@ fn of_label_counts(
         return None;
     }
     match of {
-        OfLabels::MacroF1 => {
-            Some(by_label.iter().map(Counts::f1).sum::<f64>() / labels as f64)
-        }
+        OfLabels::MacroF1 => Some(by_label.iter().map(Counts::f1).sum::<f64>() / labels as f64),
         OfLabels::MicroF1 => {
             Some(by_label.iter().fold(Counts::default(), |all, one| all.plus(*one)).f1())
         }

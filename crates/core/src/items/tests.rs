@@ -43,7 +43,11 @@ impl Case {
                     .collect(),
             },
             Task::Regression => Answers::Numbers {
-                numbers: self.targets.iter().map(|target| target.as_f64().unwrap() as f32).collect(),
+                numbers: self
+                    .targets
+                    .iter()
+                    .map(|target| target.as_f64().unwrap() as f32)
+                    .collect(),
             },
         }
     }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::Interval;
 use super::distributions::{fair_coins, student_quantile, student_two_sided};
 use super::draws::Draws;
 use super::seeds::variance;
-use super::Interval;
 use crate::items::{Answers, Measure};
 use crate::seed::Seed;
 
@@ -118,8 +118,7 @@ pub fn bootstrapped(
     }
     drawn.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
-    let interval =
-        Interval { low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) };
+    let interval = Interval { low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) };
     let up_to = drawn.partition_point(|difference| *difference <= 0.0);
     let from = drawn.len() - drawn.partition_point(|difference| *difference < 0.0);
     let p = 2.0 * (up_to.min(from) + 1) as f64 / (drawn.len() + 1) as f64;

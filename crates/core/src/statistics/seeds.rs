@@ -43,8 +43,8 @@ pub fn pooled(spreads: &[Option<Spread>], winner: usize) -> Option<SeedSpread> {
         }
         let apart = |(position, (place, spread)): (usize, &(usize, Spread))| {
             let own = spread.degrees as f64;
-            let others = (of(&kept, |spread| spread.variance) - own * spread.variance)
-                / (degrees - own);
+            let others =
+                (of(&kept, |spread| spread.variance) - own * spread.variance) / (degrees - own);
             let chance = ratio_above(spread.variance / others, own, degrees - own);
             (*place != winner && chance < APART / kept.len() as f64).then_some((position, chance))
         };
