@@ -1,4 +1,5 @@
-"""Makes the numbers that `crates/core/src/statistics` is tested against, from scipy and statsmodels.
+"""Makes the numbers that `crates/core/src/statistics` is tested against, from scipy, statsmodels and, for what was
+chosen for being the best, multiple_inference (by an author of the method's papers).
 
     python make_statistics_goldens.py
 
@@ -9,10 +10,15 @@ import json
 from pathlib import Path
 
 import numpy
-from scipy import stats
+import scipy.misc
+from scipy import optimize, stats
 from sklearn import metrics
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
+
+# It imports what scipy no longer has, for densities, which are not asked for here.
+scipy.misc.derivative = None
+from multiple_inference.rank_condition import RankCondition  # noqa: E402
 
 GOLDENS = Path(__file__).resolve().parents[2] / "crates/core/tests/goldens"
 DRAW = numpy.random.default_rng(17)
@@ -102,6 +108,33 @@ def bootstraps():
     return {"right": right.tolist(), "first": first.tolist(), "second": second.tolist(), "differences": found}
 
 
+def winners():
+    """Hybrid intervals of the largest of several estimates, and the value that it is as likely above as below."""
+    error = 0.05
+    of_bound = error / 10
+    tail = (error - of_bound) / (1 - of_bound) / 2
+    cases = []
+    for count, spread in [(2, 0.0), (5, 0.0), (5, 3.0), (12, 0.5), (12, 0.0)]:
+        root = DRAW.normal(size=(count, count)) * 0.4 + numpy.identity(count)
+        covariance = (root @ root.T).round(6)
+        means = (DRAW.multivariate_normal(numpy.zeros(count), covariance) + spread * numpy.arange(count)).round(6)
+        winner = int(means.argmax())
+        scale = covariance[winner, winner] ** 0.5
+        # Theirs is simultaneous by simulation; Bonferroni's is the same for everyone.
+        bound = -stats.norm.ppf(of_bound / 2 / count) * scale
+        found = RankCondition(means, covariance).get_marginal_distribution(
+            winner, projection_interval=(-bound, bound)
+        )
+        # Its own search for quantiles gives up at times.
+        ends = means[winner] + 0.999999 * bound * numpy.array([-1, 1])
+        quantiles = [
+            optimize.brentq(lambda x: float(found.cdf(x)) - chance, *ends, xtol=1e-11)
+            for chance in (tail, 0.5, 1 - tail)
+        ]
+        cases.append({"means": means.tolist(), "covariance": covariance.ravel().tolist(), "quantiles": quantiles})
+    return cases
+
+
 def main():
     content = {
         **dict(distributions()),
@@ -109,10 +142,11 @@ def main():
         "discordant": discordant(),
         "paired": paired(),
         "bootstrap": bootstraps(),
+        "winners": winners(),
     }
     GOLDENS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, separators=(",", ":"), default=float)
-    text = text.replace('],"', '],\n"').replace('{"differences"', '\n{"differences"')
+    text = text.replace('],"', '],\n"').replace('{"differences"', '\n{"differences"').replace('{"means"', '\n{"means"')
     (GOLDENS / "statistics.json").write_text(text + "\n")
 
 

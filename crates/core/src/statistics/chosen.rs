@@ -139,9 +139,9 @@ pub fn corrected(means: &[f64], deviations: &Deviations) -> f64 {
         let noisy = means.iter().zip(noise).map(|(mean, noise)| mean + ADDED * noise);
         let chosen = best_of(noisy);
         // The noise of the winner is 0 on average: taken out, for a steadier sum.
-        sum += means[chosen] - (noise[chosen] - noise[winner]) / ADDED;
+        sum += means[chosen] - means[winner] - (noise[chosen] - noise[winner]) / ADDED;
     }
-    sum / deviations.draws().len() as f64
+    means[winner] + sum / deviations.draws().len() as f64
 }
 
 /// Returns the place of the first of the largest.

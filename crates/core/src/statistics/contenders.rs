@@ -72,3 +72,53 @@ pub fn contenders(
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    /// Independent values with one standard error.
+    fn kept(means: &[f64], error: f64) -> Vec<usize> {
+        let mut covariance = Covariance::new(means.len());
+        (0..means.len()).for_each(|place| covariance.add_variance(place, error * error));
+        let deviations = covariance.draw(20_000, Seed(6));
+        contenders(means, &covariance, 0.0, f64::INFINITY, 0.05, &deviations)
+    }
+
+    #[test]
+    fn of_two_one_is_out_beyond_the_one_sided_normal_test() {
+        // 1.645 standard errors of a difference.
+        assert_eq!(kept(&[0.0, 1.64 * 2.0_f64.sqrt()], 1.0), [0, 1]);
+        assert_eq!(kept(&[0.0, 1.65 * 2.0_f64.sqrt()], 1.0), [1]);
+    }
+
+    #[test]
+    fn of_many_it_takes_as_much_as_in_the_tables_of_dunnett() {
+        // One-sided, 5 %, four against one, many degrees of freedom: 2.16.
+        let with = |lead: f64| kept(&[0.0, lead * 2.0_f64.sqrt(), 0.0, 0.0, 0.0], 1.0).contains(&0);
+        assert!(with(2.12) && !with(2.20));
+    }
+
+    #[test]
+    fn noise_that_two_share_does_not_count() {
+        let shared = Covariance::from_values(2, vec![1.0, 0.99, 0.99, 1.0]);
+        let deviations = shared.draw(2000, Seed(6));
+        let kept = contenders(&[0.0, 0.5], &shared, 0.0, f64::INFINITY, 0.05, &deviations);
+        assert_eq!(kept, [1]);
+        // But less than an example's worth is never certain.
+        let kept = contenders(&[0.0, 0.5], &shared, 0.5, f64::INFINITY, 0.05, &deviations);
+        assert_eq!(kept, [0, 1]);
+    }
+
+    #[test]
+    fn few_degrees_of_freedom_keep_more() {
+        let mut covariance = Covariance::new(2);
+        (0..2).for_each(|place| covariance.add_variance(place, 0.5));
+        let deviations = covariance.draw(2000, Seed(6));
+        let count =
+            |degrees| contenders(&[0.0, 2.0], &covariance, 0.0, degrees, 0.05, &deviations).len();
+        // Student's: 2.92 for two, 1.81 for ten.
+        assert_eq!((count(2.0), count(10.0)), (2, 1));
+    }
+}

@@ -1,15 +1,24 @@
-//! The scale on which the noise of a bounded metric is even: near its end there is less room on one side.
+//! The scale on which the noise of a bounded metric is the same everywhere: near an end it is smaller.
+
+use std::f64::consts::FRAC_PI_2;
 
 use super::Interval;
 use super::covariance::Covariance;
 
-/// Where the values of a metric lie.
+/// What the values of a metric are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// Anywhere: its noise is taken as it is.
+    /// Any numbers: their noise is taken as it is.
     Open,
-    /// Between two ends: the logarithm of the distances to them takes its place.
-    Between(f64, f64),
+    /// Like shares of examples, between two ends.
+    Share {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+    /// Correlations.
+    Correlation,
 }
 
 /// Estimates on a scale.
@@ -29,40 +38,51 @@ impl Scale {
     /// surer than that many examples can make it.
     ///
     /// # Source
-    /// The logit interval of Brown, Cai and DasGupta 2001, §4.1; for correlations it is Fisher's z.
+    /// Of a share, the arcsine of its root: Bartlett 1936. Of a correlation, Fisher's z.
     pub fn scaled(self, means: &[f64], covariance: &Covariance, items: usize) -> Scaled {
-        let Self::Between(low, high) = self else {
-            let steepness = vec![1.0; means.len()];
-            return Scaled { means: means.to_vec(), covariance: covariance.clone(), steepness };
+        let (low, high) = match self {
+            Self::Open => {
+                let steepness = vec![1.0; means.len()];
+                return Scaled { means: means.to_vec(), covariance: covariance.clone(), steepness };
+            }
+            Self::Share { low, high } => (low, high),
+            Self::Correlation => (-1.0, 1.0),
         };
         let items = items as f64;
-        let share = |mean: &f64| {
-            let share = (mean - low) / (high - low);
-            share.clamp(0.5 / (items + 1.0), 1.0 - 0.5 / (items + 1.0))
-        };
-        let shares: Vec<f64> = means.iter().map(share).collect();
-        let steep = |share: &f64| 1.0 / (share * (1.0 - share) * (high - low));
-        let steepness: Vec<f64> = shares.iter().map(steep).collect();
+        let margin = 0.5 / (items + 1.0);
         let mut scaled = covariance.clone();
-        for (place, share) in shares.iter().enumerate() {
-            if (means[place] - low) * (high - means[place]) <= 0.0 {
+        let mut shares = Vec::new();
+        for (place, mean) in means.iter().enumerate() {
+            let exact = (mean - low) / (high - low);
+            let share = exact.clamp(margin, 1.0 - margin);
+            if exact <= 0.0 || exact >= 1.0 {
                 let least = share * (1.0 - share) / items * (high - low).powi(2);
                 scaled.add_variance(place, (least - covariance.of(place, place)).max(0.0));
             }
+            shares.push(share);
         }
+        let steep = |share: &f64| match self {
+            Self::Correlation => 1.0 / (4.0 * share * (1.0 - share)),
+            _ => 0.5 / (share * (1.0 - share)).sqrt() / (high - low),
+        };
+        let steepness: Vec<f64> = shares.iter().map(steep).collect();
         scaled.scale(&steepness);
-        let means = shares.iter().map(|share| (share / (1.0 - share)).ln()).collect();
-        Scaled { means, covariance: scaled, steepness }
+        let to = |share: &f64| match self {
+            Self::Correlation => (2.0 * share - 1.0).atanh(),
+            _ => share.sqrt().asin(),
+        };
+        Scaled { means: shares.iter().map(to).collect(), covariance: scaled, steepness }
     }
 
     /// Returns an interval on this scale as one of the metric.
     pub fn unscaled(self, interval: Interval) -> Interval {
-        match self {
-            Self::Open => interval,
-            Self::Between(low, high) => {
-                let back = |value: f64| low + (high - low) / (1.0 + (-value).exp());
-                Interval { low: back(interval.low), high: back(interval.high) }
+        let back = |value: f64| match self {
+            Self::Open => value,
+            Self::Share { low, high } => {
+                low + (high - low) * value.clamp(0.0, FRAC_PI_2).sin().powi(2)
             }
-        }
+            Self::Correlation => value.tanh(),
+        };
+        Interval { low: back(interval.low), high: back(interval.high) }
     }
 }

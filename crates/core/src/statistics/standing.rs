@@ -194,15 +194,16 @@ pub fn standing(contest: &Contest<'_>) -> Option<Standing> {
         interval.map(|interval| field.signed_interval(field.scale.unscaled(interval)));
     let deviations = field.covariance.draw(DRAWS, contest.seed.stream("noise of the means", 0));
     standing.corrected = Some(field.signed(corrected(means, &deviations)));
-    let tied = contenders(
+    let others = (0..means.len()).filter(|place| *place != winner);
+    let degrees = others.map(|place| field.degrees(winner, Some(place)));
+    let mut tied = contenders(
         means,
         &field.covariance,
         field.least_error,
-        field.degrees(winner, None),
+        degrees.fold(f64::INFINITY, f64::min),
         ERROR_OF_SET,
         &deviations,
     );
-    let mut tied: Vec<usize> = tied;
     tied.sort_by(|left, right| means[*right].total_cmp(&means[*left]).then(left.cmp(right)));
     let tied: Vec<usize> = tied.into_iter().map(|place| places[place]).collect();
     standing.cheapest = cheapest(contest.candidates, &tied);
@@ -284,16 +285,17 @@ impl Field {
         // Shares of examples come in steps.
         let name = contest.metric.split_once('/').map_or(contest.metric, |(_, name)| name);
         let is_share = Metric::find(name).is_some_and(|metric| metric.is_share);
-        let ends = match name {
-            _ if is_share => Some((0.0, 1.0)),
-            "mcc" | "pearson" | "spearman" => Some((-1.0, 1.0)),
-            _ => None,
+        let signed = |low, high| match smaller_is_better {
+            false => Scale::Share { low, high },
+            true => Scale::Share { low: -high, high: -low },
         };
         // How far an end is has to do with the examples; without them it is left aside.
-        let scale = match ends.filter(|_| items.is_some()) {
-            Some((low, high)) if smaller_is_better => Scale::Between(-high, -low),
-            Some((low, high)) => Scale::Between(low, high),
-            None => Scale::Open,
+        let scale = match name {
+            _ if items.is_none() => Scale::Open,
+            _ if is_share => signed(0.0, 1.0),
+            "mcc" => signed(-1.0, 1.0),
+            "pearson" | "spearman" => Scale::Correlation,
+            _ => Scale::Open,
         };
         let step = items.filter(|_| is_share).map_or(0.0, |items| 1.0 / items as f64);
         let half_step = step / (2 * values[winner].len()) as f64;
@@ -340,7 +342,17 @@ impl Field {
         let seeds = self.seeds.map_or(0.0, |seeds| seeds.degrees as f64);
         let items = self.items.map_or(0.0, |items| items as f64 - 1.0);
         let sum = over(of_seeds, seeds) + over(of_items, items);
-        if sum > 0.0 { all * all / sum } else { f64::INFINITY }
+        match sum > 0.0 {
+            true => all * all / sum,
+            // Results without any noise are no surer than their number allows.
+            false => {
+                if self.items.is_some() {
+                    items
+                } else {
+                    seeds
+                }
+            }
+        }
     }
 }
 
@@ -390,3 +402,6 @@ fn lost(candidates: &[Candidate<'_>]) -> Share {
     let worked: usize = candidates.iter().map(|candidate| candidate.replicates.len()).sum();
     jeffreys(lost, lost + worked as u64, CONFIDENCE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use converge_core::items::{Answers, ItemResults};
+use converge_core::items::{Answers, ItemResults, metric};
 use converge_core::objective::Goal;
 use converge_core::seed::Seed;
 use converge_core::statistics::distributions::{normal, normal_quantile};
@@ -27,6 +27,10 @@ pub(crate) struct Scenario {
     /// Share of the rest that the seeds of a configuration have in common.
     pub(crate) of_configuration: f64,
     pub(crate) baseline: Option<usize>,
+    /// Two classes that are as frequent and as hard as each other: macro-F1 has the same true value as accuracy.
+    pub(crate) metric: &'static str,
+    /// Whether item results are kept.
+    pub(crate) has_items: bool,
 }
 
 /// What came out, over many sweeps.
@@ -85,6 +89,8 @@ impl Scenario {
             shared: 0.6,
             of_configuration: 0.5,
             baseline: None,
+            metric: "validation/accuracy",
+            has_items: true,
         }
     }
 
@@ -103,6 +109,8 @@ impl Scenario {
             (0..self.items).map(|_| root(self.shared) * draws.normal()).collect();
         let own = root((1.0 - self.shared) * self.of_configuration);
         let of_seed = root((1.0 - self.shared) * (1.0 - self.of_configuration));
+        let classes: Vec<u32> = difficulty.iter().map(|_| u32::from(draws.unit() < 0.5)).collect();
+        let right = Answers::Classes { classes: classes.clone() };
         let mut results = Vec::new();
         let mut trained = Vec::new();
         for (truth, replicates) in self.truth.iter().zip(&self.replicates) {
@@ -113,32 +121,35 @@ impl Scenario {
                 let accuracy = truth + self.seed_deviation * draws.normal();
                 let ability = normal_quantile(accuracy.clamp(0.001, 0.9999));
                 models.push(normal(ability));
-                let classes: Vec<u32> = base
-                    .iter()
-                    .map(|base| u32::from(ability + base + of_seed * draws.normal() > 0.0))
-                    .collect();
-                let right: u32 = classes.iter().sum();
-                let answers = Answers::Classes { classes };
-                let losses = vec![0.0; self.items];
-                let value = f64::from(right) / self.items as f64;
-                of_configuration.push((value, ItemResults { answers, losses }));
+                let mut answer = |(base, class): (&f64, &u32)| {
+                    let is_right = ability + base + of_seed * draws.normal() > 0.0;
+                    if is_right { *class } else { 1 - class }
+                };
+                let answers = base.iter().zip(&classes).map(&mut answer).collect();
+                let answers = Answers::Classes { classes: answers };
+                let items = ItemResults { answers, losses: vec![0.0; self.items] };
+                let name = self.metric.strip_prefix("validation/").unwrap();
+                let value = metric(name, &[], &right, &items, None).unwrap();
+                of_configuration.push((value, items));
             }
             trained.push(models.iter().sum::<f64>() / models.len() as f64);
             results.push(of_configuration);
         }
-        let right = Answers::Classes { classes: vec![1; self.items] };
         let candidates: Vec<Candidate<'_>> = results
             .iter()
             .map(|results| Candidate {
                 replicates: results
                     .iter()
-                    .map(|(value, items)| Replicate { value: *value, items: Some(items) })
+                    .map(|(value, items)| Replicate {
+                        value: *value,
+                        items: Some(items).filter(|_| self.has_items),
+                    })
                     .collect(),
                 ..Candidate::default()
             })
             .collect();
         let contest = Contest {
-            metric: "validation/accuracy",
+            metric: self.metric,
             goal: Goal::Maximize,
             right: Some(&right),
             labels: &[],
@@ -174,7 +185,7 @@ impl Scenario {
     }
 }
 
-/// Equal ones, from best to worst.
+/// Evenly spaced ones, from best to worst.
 pub(crate) fn spread(count: usize, best: f64, step: f64) -> Vec<f64> {
     (0..count).map(|place| best - step * place as f64).collect()
 }
@@ -210,5 +221,11 @@ pub(crate) fn scenarios() -> Vec<(String, Scenario)> {
             all.push((name, scenario));
         }
     }
+    let mut racing = Scenario::new(spread(20, 0.85, 0.002), 1, 500);
+    racing.replicates[..4].fill(3);
+    all.push(("racing: 4 of K=20 with r=3, n=500".into(), racing));
+    let metric = "validation/macro_f1";
+    let macro_f1 = Scenario { metric, ..Scenario::new(spread(5, 0.85, 0.003), 2, 300) };
+    all.push(("macro-F1 K=5 r=2 n=300".into(), macro_f1));
     all
 }
