@@ -1,6 +1,6 @@
 //! `converge best`: configurations, ranked by the mean over their replicates, and how sure the first one is.
 
-mod sureness;
+pub(crate) mod sureness;
 mod test_value;
 
 use std::collections::BTreeSet;
@@ -115,7 +115,7 @@ pub(crate) fn ranked(trials: Vec<RankedTrial>, objective: &Objective) -> Vec<Ran
 }
 
 /// Returns the sweep's objective, or one for another metric of it.
-fn objective(
+pub(crate) fn objective(
     reader: &Reader,
     summary: &SweepSummary,
     metric: Option<&str>,
