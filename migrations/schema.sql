@@ -409,7 +409,7 @@ CREATE TABLE test_values (
     step INTEGER NOT NULL,
     -- Such as `test/accuracy`.
     metric TEXT NOT NULL CHECK (metric <> ''),
-    -- NULL is NaN.
+    -- NULL: not finite.
     value REAL,
     -- Examples of the test split.
     examples INTEGER NOT NULL CHECK (examples >= 1),

@@ -6,6 +6,8 @@
 mod architecture;
 /// What is wrong is told clearly, all at once, and nothing is lost or half-written.
 mod bad_input;
+/// How sure the best configuration is, whether two trials differ, and one look at the test split.
+mod best;
 /// Budgets are totals for a sweep's life: reached, they stop it, say so, and are raised without losing anything.
 mod budgets;
 /// `cancel` and `pause`: with a scheduler and without, and what is left of the trials.

@@ -14,9 +14,11 @@ fn mixed(sandbox: &Sandbox) {
 [[run.script]]
 when = { learning_rate = 1e-5 }
 steps = 6
+items = true
 [[run.script]]
 when = { learning_rate = 1e-4 }
 steps = 8
+items = true
 at_step = 5
 end = \"kill\"
 attempts = 1
@@ -243,7 +245,7 @@ fn a_damaged_database_is_named_and_kept() {
 }
 
 /// Everything in the database but times, and what only the scheduler's own life could tell.
-const CONTENT: [&str; 7] = [
+const CONTENT: [&str; 9] = [
     "select id, name, identity, definition, source_path, source_text, overrides, facts, objective_metric, \
      objective_goal, objective_at, state, created_at_ms, version from sweeps order by id",
     "select id, sweep, number, kind, fingerprint, replicate, facts_index, total_steps, state, failure_class, \
@@ -258,6 +260,8 @@ const CONTENT: [&str; 7] = [
      join metrics on metrics.id = metric order by trial, name",
     "select id, session, directory, device, pid, process_start, boot_id, version, machine, up_offset, up_next_seq, \
      down_next_seq, stale_frames, torn_lines, exit from workers order by id",
+    "select attempt, step, hex(data) from item_results order by attempt, step",
+    "select trial, look, step, metric, value, examples, at_ms from test_values order by id",
 ];
 
 fn content(sandbox: &Sandbox) -> Vec<Vec<String>> {

@@ -89,7 +89,12 @@ pub(crate) enum Command {
     /// Opens running, finished and read-only homes alike. It locks nothing, and changes nothing but by the requests that
     /// `stop`, `pause` and `cancel` make, after a question. Where stdout is no terminal it prints one snapshot.
     Watch(WatchArguments),
-    /// Rank configurations by the mean over their replicates
+    /// Rank configurations by the mean over their replicates, and tell how sure the first one is
+    ///
+    /// Under the ranking stand: the best configuration with an interval for the noise of seeds and of validation examples,
+    /// its value without the luck of being chosen, the configurations that cannot be told apart from it and the cheapest of
+    /// them, the gain over the defaults where a baseline trial ran, trials without a value, and the test value if it was
+    /// computed.
     Best(BestArguments),
     /// Say which parameters mattered, how sure that is, and what to try next
     ///
@@ -104,6 +109,12 @@ pub(crate) enum Command {
     /// best's value. The best configurations come first. The comments say why, line by line; nothing is run, and a file
     /// that is there is not changed.
     Next(NextArguments),
+    /// Compare two trials: settings, metrics, and whether the difference is more than noise
+    ///
+    /// Two trials are compared example by example, as far as what they said of each validation example is kept: a paired
+    /// bootstrap, and McNemar's test. Several trials on each side, such as the replicates of two configurations, are
+    /// compared by the seeds that both have.
+    Compare(CompareArguments),
     /// List trials
     Trials(TrialsArguments),
     /// Show one trial: settings, attempts, failures, final values
@@ -387,6 +398,26 @@ pub(crate) struct ExplainArguments {
     /// Name of the sweep [default: the latest]
     pub(crate) sweep: Option<String>,
     /// Explain another metric, such as validation/loss
+    #[arg(long)]
+    pub(crate) metric: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// Trials: `3`, `best`, `last`; several such as `1,4` are one configuration's replicates
+    #[arg(value_name = "A")]
+    pub(crate) first: String,
+    /// Those to compare them with
+    #[arg(value_name = "B")]
+    pub(crate) second: String,
+    /// Name of the sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Compare by another metric, such as validation/loss
     #[arg(long)]
     pub(crate) metric: Option<String>,
     /// Print JSON

@@ -2,6 +2,7 @@
 
 pub(crate) mod best;
 pub(crate) mod cancel;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod curve;
 pub(crate) mod doctor;

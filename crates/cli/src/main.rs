@@ -88,6 +88,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Watch(watch) => commands::watch::run(watch, &home),
         Command::Best(best) => commands::best::run(best, &home),
         Command::Explain(explain) => commands::explain::run(explain, &home),
+        Command::Compare(compare) => commands::compare::run(compare, &home),
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),
         Command::Curve(curve) => commands::curve::run(curve, &home),

@@ -7,18 +7,18 @@ use converge_core::items::ItemResults;
 use converge_core::objective::Objective;
 use converge_core::packed::MOST_BYTES;
 use converge_core::search_space::Configuration;
-use converge_core::statistics::standing::{
-    Candidate, Contest, Noise, Replicate, Standing, standing,
-};
+use converge_core::statistics::standing::{Candidate, Contest, Replicate, Standing, standing};
 use converge_scheduler::trials::definition;
 use converge_store::{RankedTrial, Reader, SweepSummary};
 
 use crate::cost::per_example;
 use crate::report::Report;
 
-/// Configurations that are compared: the best so many by the mean. One behind all of these is hardly the best, and
-/// the time for a comparison grows with them.
-pub(crate) const MOST: usize = 50;
+/// Configurations that are compared: the best so many by the mean, and more of them while those at the end may be the
+/// best as well.
+const MOST: [usize; 3] = [50, 200, 800];
+/// Products of two examples' numbers that a comparison may take: about a second.
+const PRODUCTS: usize = 1_000_000_000;
 
 /// Where a sweep stands, with what its places mean.
 pub(crate) struct Compared {
@@ -30,7 +30,7 @@ pub(crate) struct Compared {
     pub(crate) baseline: Option<usize>,
     /// Why there are no item results; none: there are.
     pub(crate) without_items: Option<WithoutItems>,
-    /// Configurations that were left out, because there are more than [`MOST`].
+    /// Configurations that were left out: those behind the best so many.
     pub(crate) left_out: u64,
 }
 
@@ -82,8 +82,28 @@ pub(crate) fn compare(
     summary: &SweepSummary,
     objective: &Objective,
 ) -> Result<Option<Compared>, Report> {
+    let mut compared = None;
+    for most in MOST {
+        compared = compare_best(reader, summary, objective, most)?;
+        let Some(found) = &compared else { break };
+        let next = most * 4;
+        let products = found.standing.items.unwrap_or(1) * next * next;
+        if !found.is_open() || products > PRODUCTS {
+            break;
+        }
+    }
+    Ok(compared)
+}
+
+/// Compares the best so many configurations.
+fn compare_best(
+    reader: &Reader,
+    summary: &SweepSummary,
+    objective: &Objective,
+    most: usize,
+) -> Result<Option<Compared>, Report> {
     let Some(record) = reader.sweep(summary.id)? else { return Ok(None) };
-    let (trials, left_out) = best(reader, summary, objective)?;
+    let (trials, left_out) = best(reader, summary, objective, most)?;
     let baseline = reader.baseline(summary.id, objective)?;
     let of_baseline = baseline.first().map(|trial| trial.number);
     let groups = grouped(trials.into_iter().chain(baseline));
@@ -164,19 +184,20 @@ fn best(
     reader: &Reader,
     summary: &SweepSummary,
     objective: &Objective,
+    most: usize,
 ) -> Result<(Vec<RankedTrial>, u64), Report> {
     if *objective == summary.objective {
-        let trials = reader.best_ranking(summary.id, objective, MOST)?;
+        let trials = reader.best_ranking(summary.id, objective, most)?;
         let count = grouped(trials.iter().cloned()).len();
         let all =
-            if count < MOST { count as u64 } else { reader.ranked_configurations(summary.id)? };
+            if count < most { count as u64 } else { reader.ranked_configurations(summary.id)? };
         return Ok((trials, all - count as u64));
     }
     let trials = reader.ranking(summary.id, objective)?;
     let ranked = super::commands::best::ranked(trials.clone(), objective);
     let chosen: Vec<u64> =
-        ranked.iter().take(MOST).flat_map(|ranked| ranked.trials.iter().copied()).collect();
-    let left_out = ranked.len().saturating_sub(MOST) as u64;
+        ranked.iter().take(most).flat_map(|ranked| ranked.trials.iter().copied()).collect();
+    let left_out = ranked.len().saturating_sub(most) as u64;
     let is_chosen = |trial: &RankedTrial| chosen.contains(&trial.number);
     Ok((trials.into_iter().filter(is_chosen).collect(), left_out))
 }
@@ -201,6 +222,12 @@ fn replicate<'a>(trial: &RankedTrial, items: Option<&'a ItemResults>) -> Option<
 }
 
 impl Compared {
+    /// Returns whether some that were left out may be the best as well: the last of those that were compared may.
+    pub(crate) fn is_open(&self) -> bool {
+        let tied = self.standing.indistinguishable.as_ref().map_or(0, Vec::len);
+        self.left_out > 0 && 10 * tied >= 9 * self.standing.compared
+    }
+
     /// Returns the winner.
     pub(crate) fn winner(&self) -> &Contender {
         &self.contenders[self.standing.winner]
@@ -214,10 +241,5 @@ impl Compared {
     /// Returns what it takes to train a contender, as a share of what the winner takes.
     pub(crate) fn relative_work(&self, place: usize) -> Option<f64> {
         Some(self.contenders[place].work? / self.winner().work?)
-    }
-
-    /// Returns whether seeds are in the noise.
-    pub(crate) fn knows_seeds(&self) -> bool {
-        matches!(self.standing.noise, Noise::SeedsAndItems | Noise::Seeds)
     }
 }

@@ -6,6 +6,7 @@ use converge_core::facts::{Facts, ModelFacts, SplitFacts};
 use converge_core::failure::{Failure, FailureClass};
 use converge_core::ids::AttemptId;
 use converge_core::inspection::{Column, FileFormat, Inspection};
+use converge_core::items::{Answers, ItemResults};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::problem::Problem;
 use converge_core::script::{Script, ScriptEnd};
@@ -98,7 +99,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             },
             validation: None,
             test: None,
-            validation_answers: None,
+            validation_answers: (share > 0.5).then(|| Answers::Classes { classes: vec![0, 1, 1] }),
             max_length: 128,
             duplicates_between_splits: 0,
             model: ModelFacts {
@@ -124,6 +125,26 @@ fn number() -> impl Strategy<Value = f64> {
         8 => any_bits,
         1 => prop::sample::select(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324][..]),
     ]
+}
+
+/// Losses that half precision has, so that they come back as they were.
+fn items() -> impl Strategy<Value = ItemResults> {
+    prop::collection::vec((any::<u32>(), 0..2048_u16, any::<u32>()), 0..5).prop_map(|items| {
+        let losses = items.iter().map(|(_, loss, _)| f32::from(*loss) / 8.0).collect();
+        let answers = match items.first() {
+            Some((0..0x5555_5555, ..)) => {
+                let numbers = items.iter().map(|(_, _, bits)| f32::from_bits(*bits & 0x7f7f_ffff));
+                Answers::Numbers { numbers: numbers.collect() }
+            }
+            Some((0x5555_5555..0xaaaa_aaaa, ..)) => {
+                let has =
+                    items.iter().flat_map(|(_, _, bits)| [bits % 2 == 0, bits % 3 == 0, true]);
+                Answers::Labels { labels: 3, has: has.collect() }
+            }
+            _ => Answers::Classes { classes: items.iter().map(|(class, ..)| *class).collect() },
+        };
+        ItemResults { answers, losses }
+    })
 }
 
 fn up() -> impl Strategy<Value = Up> {
@@ -159,12 +180,8 @@ fn up() -> impl Strategy<Value = Up> {
         }),
         (attempt.clone(), any::<u64>())
             .prop_map(|(attempt, from_step)| Up::Started { attempt, from_step }),
-        (attempt.clone(), any::<u64>(), metrics).prop_map(|(attempt, step, metrics)| Up::Step {
-            attempt,
-            step,
-            metrics,
-            items: None
-        }),
+        (attempt.clone(), any::<u64>(), metrics, prop::option::of(items()))
+            .prop_map(|(attempt, step, metrics, items)| Up::Step { attempt, step, metrics, items }),
         (attempt.clone(), any::<u64>(), any::<String>())
             .prop_map(|(attempt, step, directory)| Up::Checkpoint { attempt, step, directory }),
         (attempt, any::<u64>(), ending(), prop::option::of(best), any::<Option<u64>>()).prop_map(

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use converge_core::budget::Allowance;
 use converge_core::ids::{AttemptId, SweepId, TrialId, WorkerId};
+use converge_core::items::{Answers, ItemResults};
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::script::Script;
 use converge_core::settings::{Preset, Settings};
@@ -82,6 +83,13 @@ fn step(step: u64, metrics: &[(&str, f64)]) -> Up {
     Up::Step { attempt: ATTEMPT, step, metrics, items: None }
 }
 
+/// A step that was evaluated, with so many answers and losses.
+fn evaluated(answers: usize, losses: usize) -> Up {
+    let answers = Answers::Classes { classes: vec![1; answers] };
+    let items = Some(ItemResults { answers, losses: vec![0.5; losses] });
+    Up::Step { attempt: ATTEMPT, step: 1, metrics: vec![("a".into(), 0.5)], items }
+}
+
 fn checkpoint(step: u64, directory: &str) -> Up {
     Up::Checkpoint { attempt: ATTEMPT, step, directory: directory.into() }
 }
@@ -101,6 +109,8 @@ fn what_cannot_be_is_counted_and_its_worker_killed() {
         step(1, &[("a", 0.5), ("b", 0.5), ("a", 0.25)]),
         step(1, &[("", 0.5)]),
         step(1, &[(&"x".repeat(5000), 0.5)]),
+        evaluated(3, 4),
+        evaluated(200_000, 200_000),
         checkpoint(11, &format!("{own}/checkpoint-11")),
         ended(11, AttemptEnding::Completed, None, 0),
         ended(10, diverged, None, 0),
@@ -143,6 +153,8 @@ fn what_can_be_is_taken() {
     for message in [
         step(10, &[("a", f64::NAN), ("b", f64::INFINITY)]),
         step(1, &[]),
+        evaluated(3, 3),
+        evaluated(0, 0),
         checkpoint(3, &format!("{own}/checkpoint-3")),
         checkpoint(3, &format!("{own}/deep/checkpoint-3")),
         ended(10, AttemptEnding::Completed, Some(&format!("{own}/best")), 1 << 40),

@@ -14,7 +14,7 @@ use crate::database_error::DatabaseError;
 use crate::reader::{QueryError, Reader};
 use crate::record::{self, Head};
 use crate::store::Store;
-use crate::{parameter, wide};
+use crate::{parameter, test_value, wide};
 
 /// What the scheduler notes of a worker beside its logs: the rows that name it, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,6 +198,7 @@ impl Store {
                 row.insert("sweep".into(), id.0.into());
                 insert(connection, "sweep_trials", &row)?;
             }
+            test_value::restore(connection, path)?;
             parameter::fill(connection, id)?;
             wide::recreate(connection)?;
             Ok(id)

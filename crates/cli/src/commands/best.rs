@@ -1,6 +1,6 @@
 //! `converge best`: configurations, ranked by the mean over their replicates, and how sure the first one is.
 
-mod sureness;
+pub(crate) mod sureness;
 mod test_value;
 
 use std::collections::BTreeSet;

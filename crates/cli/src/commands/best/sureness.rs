@@ -8,7 +8,7 @@ use converge_store::TrialCounts;
 use serde_json::{Value, json};
 
 use crate::output;
-use crate::standing::{Compared, MOST};
+use crate::standing::Compared;
 
 /// Width of the first column.
 const LABEL: usize = 12;
@@ -18,10 +18,10 @@ const WIDTH: usize = 110;
 const NAMED: usize = 8;
 
 /// A word, and what it says.
-pub(super) type Row = (&'static str, String);
+pub(crate) type Row = (&'static str, String);
 
 /// Returns the rows as text, broken to the width of the terminal.
-pub(super) fn text(rows: &[Row]) -> String {
+pub(crate) fn text(rows: &[Row]) -> String {
     let width = output::width().unwrap_or(WIDTH).max(40);
     let mut text = String::new();
     for (label, sentence) in rows {
@@ -48,12 +48,12 @@ pub(super) fn text(rows: &[Row]) -> String {
 }
 
 /// Returns what is known of the winner, and what is missing for more.
-pub(super) fn rows(compared: &Compared, objective: &Objective) -> Vec<Row> {
+pub(crate) fn rows(compared: &Compared, objective: &Objective) -> Vec<Row> {
     let standing = &compared.standing;
     let metric = objective.metric.as_str();
     let mut rows = vec![("best", best(compared, metric))];
     if let Some(tied) = &standing.indistinguishable {
-        rows.push(("", ties(compared, tied)));
+        rows.push(("tied", ties(compared, tied)));
     }
     if let (Some(gain), Some(baseline)) = (&standing.gain, compared.baseline) {
         let trials = named(&compared.contenders[baseline].trials);
@@ -152,9 +152,12 @@ fn basis(compared: &Compared) -> String {
     text += &format!("; {} compared", plural(standing.compared as u64, "configuration"));
     if compared.left_out > 0 {
         text += &format!(
-            ", the best {MOST} by their mean ({} are behind them)",
-            count(compared.left_out)
+            ", the best of {} by their mean",
+            count(compared.left_out + standing.compared as u64)
         );
+        if compared.is_open() {
+            text += "; some of those behind them may be as good";
+        }
     }
     text
 }
@@ -204,7 +207,7 @@ pub(super) fn lost_row(trials: &TrialCounts) -> Option<Row> {
 }
 
 /// Returns `95 % interval 73.2 to 80.5 %`.
-fn interval_of(interval: Interval, number: impl Fn(f64) -> String) -> String {
+pub(crate) fn interval_of(interval: Interval, number: impl Fn(f64) -> String) -> String {
     let (low, high) = (number(interval.low), number(interval.high));
     let low = match high.ends_with(" %") {
         true => low.trim_end_matches(" %"),
@@ -214,7 +217,7 @@ fn interval_of(interval: Interval, number: impl Fn(f64) -> String) -> String {
 }
 
 /// Returns `trial 4`, `trials 2, 9 and 11`, or how many more.
-fn named(trials: &[u64]) -> String {
+pub(crate) fn named(trials: &[u64]) -> String {
     let list = |trials: &[u64]| trials.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     match trials {
         [] => "no trial".into(),
@@ -263,6 +266,7 @@ pub(super) fn json_of(compared: &Compared) -> Value {
         "gain": gain,
         "compared": standing.compared,
         "left_out": compared.left_out,
+        "open": compared.is_open(),
         "examples": standing.items,
         "without_items": compared.without_items.map(crate::standing::WithoutItems::why),
         "seeds": standing.seeds,

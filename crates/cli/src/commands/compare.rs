@@ -1,0 +1,411 @@
+//! `converge compare`: two trials or configurations side by side, and whether what they differ in is more than noise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use converge_core::items::{ItemResults, Measure};
+use converge_core::key::KEYS;
+use converge_core::metric::Metric;
+use converge_core::objective::{At, Goal, Objective};
+use converge_core::ranking::mean;
+use converge_core::statistics::paired::{Difference, Discordant, bootstrapped, student};
+use converge_core::statistics::standing::CONFIDENCE;
+use converge_core::sweep::Sweep;
+use converge_dashboard::terminal::number::{Kind, count, duration, general, kind_of, of_metric};
+use converge_dashboard::terminal::table::{Align, Table};
+use converge_scheduler::home::Home;
+use converge_scheduler::trials::definition;
+use converge_store::{MetricExtremes, Reader, SweepRecord, SweepSummary, TrialDetail};
+use serde_json::{Value, json};
+
+use crate::arguments::CompareArguments;
+use crate::commands::best::{self, sureness};
+use crate::commands::curve::number;
+use crate::exit_code::ExitCode;
+use crate::report::Report;
+use crate::selector::{self, Known};
+use crate::{home as homes, output};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &CompareArguments, home: &Home) -> Result<ExitCode, Report> {
+    let reader = homes::open(home)?;
+    let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    let record = reader.sweep(summary.id)?;
+    let record = record.ok_or_else(|| Report::usage("there is no sweep yet", "start one"))?;
+    let objective = best::objective(&reader, &summary, arguments.metric.as_deref())?;
+    let sides = [&arguments.first, &arguments.second]
+        .map(|selector| Side::find(&reader, &summary, selector, &objective));
+    let [first, second] = sides;
+    let sides = [first?, second?];
+    let compared = Compared {
+        settings: settings(&sides),
+        metrics: metrics(&sides, &objective),
+        verdict: verdict(&reader, &record, &definition(&record)?, &sides, &objective)?,
+        objective,
+        sides,
+    };
+    if arguments.json {
+        output::json(&compared.json(&summary))?;
+    } else {
+        output::data(&compared.text());
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Some trials: one, or the replicates of a configuration.
+struct Side {
+    trials: Vec<TrialDetail>,
+    /// The objective of each, and the step that it is from.
+    values: Vec<(f64, u64)>,
+}
+
+impl Side {
+    fn find(
+        reader: &Reader,
+        summary: &SweepSummary,
+        selector: &str,
+        objective: &Objective,
+    ) -> Result<Self, Report> {
+        let ranking = best::ranking(reader, summary, &summary.objective, 1)?;
+        let known = Known {
+            last: summary.last_number,
+            refit: reader.newest_refit(summary.id)?,
+            ranking: &ranking.ranked,
+        };
+        let numbers: BTreeSet<u64> = selector::numbers(selector, &known)?.into_iter().collect();
+        let (mut trials, mut values) = (Vec::new(), Vec::new());
+        for number in numbers {
+            let Some(detail) = reader.trial(summary.id, number)? else { continue };
+            let of_metric = detail.metrics.iter().find(|found| found.metric == objective.metric);
+            let Some((value, step)) = of_metric.and_then(|found| chosen(found, objective)) else {
+                return Err(Report::usage(
+                    format!("trial {number} has no value of {}", objective.metric),
+                    "`--metric` compares by another; `converge trials` shows where trials stand",
+                ));
+            };
+            trials.push(detail);
+            values.push((value, step));
+        }
+        Ok(Self { trials, values })
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.trials.iter().map(|detail| detail.trial.number).collect()
+    }
+
+    fn name(&self) -> String {
+        sureness::named(&self.numbers())
+    }
+
+    fn mean(&self) -> f64 {
+        mean(&self.values.iter().map(|(value, _)| *value).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    }
+}
+
+/// Returns what counts of a metric, and its step; nothing of one that was never a number.
+fn chosen(found: &MetricExtremes, objective: &Objective) -> Option<(f64, u64)> {
+    match (objective.at, objective.goal) {
+        (At::Best, Goal::Maximize) => found.max,
+        (At::Best, Goal::Minimize) => found.min,
+        (At::Last, _) => (!found.last.is_nan()).then_some((found.last, found.last_step)),
+    }
+}
+
+/// What was found out.
+struct Compared {
+    sides: [Side; 2],
+    objective: Objective,
+    /// Those that differ: name and both values.
+    settings: Vec<(&'static str, [String; 2])>,
+    /// Means over the trials of a side.
+    metrics: Vec<(String, [Option<f64>; 2])>,
+    verdict: Verdict,
+}
+
+/// Whether the difference is more than noise.
+enum Verdict {
+    /// Of two trials, by the examples that both were asked.
+    Examples { difference: Difference, discordant: Option<Discordant>, examples: usize },
+    /// Of configurations, by the seeds that both were trained with.
+    Seeds { difference: Difference, seeds: usize },
+    /// Not known.
+    Unknown(&'static str),
+}
+
+fn settings(sides: &[Side; 2]) -> Vec<(&'static str, [String; 2])> {
+    let documents = [0, 1].map(|side: usize| {
+        let trials = sides[side].trials.iter();
+        trials.map(|detail| serde_json::to_value(&detail.settings).unwrap_or_default()).collect()
+    });
+    let shown = |documents: &Vec<Value>, section: &str, field: &str| {
+        let values: BTreeSet<String> = documents
+            .iter()
+            .map(|document| match &document[section][field] {
+                Value::Null => "-".into(),
+                Value::String(text) => text.clone(),
+                Value::Number(value) if value.is_f64() => {
+                    general(value.as_f64().unwrap_or(f64::NAN))
+                }
+                other => other.to_string(),
+            })
+            .collect();
+        values.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let mut differing = Vec::new();
+    for key in KEYS {
+        let (section, field) = key.section();
+        let values = [0, 1].map(|side: usize| shown(&documents[side], section, field));
+        if values[0] != values[1] {
+            differing.push((key.name, values));
+        }
+    }
+    differing
+}
+
+/// Returns the plain metrics of evaluations, each at its own best as the objective counts, and what training took.
+fn metrics(sides: &[Side; 2], objective: &Objective) -> Vec<(String, [Option<f64>; 2])> {
+    let mut names: Vec<String> = vec![objective.metric.clone()];
+    for detail in sides.iter().flat_map(|side| &side.trials) {
+        for found in &detail.metrics {
+            let plain = found.metric.strip_prefix("validation/").is_some_and(|name| {
+                Metric::find(name)
+                    .is_some_and(|metric| metric.goal.is_some() && metric.name == name)
+            });
+            if plain && !names.contains(&found.metric) {
+                names.push(found.metric.clone());
+            }
+        }
+    }
+    let value = |side: &Side, name: &str| {
+        let goal = match converge_core::metric::larger_is_better(name) {
+            true => Goal::Maximize,
+            false => Goal::Minimize,
+        };
+        let own = Objective { metric: name.into(), goal, at: objective.at };
+        let own = if name == objective.metric { objective } else { &own };
+        let of = |detail: &TrialDetail| {
+            let found = detail.metrics.iter().find(|found| found.metric == name)?;
+            Some(chosen(found, own)?.0)
+        };
+        let values: Option<Vec<f64>> = side.trials.iter().map(of).collect();
+        mean(&values?)
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let values = [value(&sides[0], &name), value(&sides[1], &name)];
+            (name, values)
+        })
+        .collect()
+}
+
+fn verdict(
+    reader: &Reader,
+    record: &SweepRecord,
+    sweep: &Sweep,
+    sides: &[Side; 2],
+    objective: &Objective,
+) -> Result<Verdict, Report> {
+    let [first, second] = sides;
+    if let ([one], [other]) = (first.trials.as_slice(), second.trials.as_slice()) {
+        let facts = |detail: &TrialDetail| {
+            let index = usize::try_from(detail.trial.facts_index).ok()?;
+            record.facts.get(index)
+        };
+        let right = facts(one).and_then(|facts| facts.validation_answers.as_ref());
+        if facts(other).and_then(|facts| facts.validation_answers.as_ref()) != right {
+            return Ok(Verdict::Unknown("the two were evaluated on different examples"));
+        }
+        let evaluations = [(one.trial.id, first.values[0].1), (other.trial.id, second.values[0].1)];
+        let found: Vec<Option<ItemResults>> = match objective.metric.starts_with("validation/") {
+            true => reader.item_results(&evaluations)?,
+            false => Vec::new(),
+        };
+        let (Some(right), [Some(one_said), Some(other_said)]) = (right, found.as_slice()) else {
+            return Ok(Verdict::Unknown(
+                "what was said of each validation example is not kept: the trials are of an earlier converge, the split is too large, or the metric is of another split",
+            ));
+        };
+        let name = objective.metric.trim_start_matches("validation/");
+        let labels = facts(one).map_or(&[][..], |facts| &facts.labels);
+        let measure = |said: &ItemResults| Measure::new(name, labels, right, said);
+        let (Some(one), Some(other)) = (measure(one_said), measure(other_said)) else {
+            return Ok(Verdict::Unknown(
+                "the metric does not follow from what was said of each example",
+            ));
+        };
+        let examples = right.len();
+        return Ok(match bootstrapped(&one, &other, examples, CONFIDENCE, sweep.seed) {
+            Some(difference) => {
+                let discordant = Discordant::count(right, &one_said.answers, &other_said.answers);
+                Verdict::Examples { difference, discordant, examples }
+            }
+            None => Verdict::Unknown("the metric is not defined on resamples of the examples"),
+        });
+    }
+    let by_seed = |side: &Side| -> BTreeMap<u64, f64> {
+        let trials = side.trials.iter().zip(&side.values);
+        trials.map(|(detail, (value, _))| (detail.trial.replicate, *value)).collect()
+    };
+    let (one, other) = (by_seed(first), by_seed(second));
+    let differences: Vec<f64> =
+        one.iter().filter_map(|(seed, value)| Some(value - other.get(seed)?)).collect();
+    Ok(match student(&differences, CONFIDENCE) {
+        Some(difference) => Verdict::Seeds { difference, seeds: differences.len() },
+        None => Verdict::Unknown("it takes two seeds that both sides were trained with"),
+    })
+}
+
+impl Compared {
+    fn text(&self) -> String {
+        let [first, second] = [0, 1].map(|side: usize| self.sides[side].name());
+        let mut text = String::new();
+        let columns = |what: &'static str| {
+            [(what, Align::Left), (first.as_str(), Align::Right), (second.as_str(), Align::Right)]
+        };
+        let mut table = Table::new(columns("setting"));
+        for (name, values) in &self.settings {
+            let name = name.strip_prefix("train.").unwrap_or(name);
+            table.push([name.to_string(), values[0].clone(), values[1].clone()]);
+        }
+        if self.settings.is_empty() {
+            text += "no setting differs\n";
+        } else {
+            text += &table.render(output::width());
+        }
+        let mut table = Table::new(columns("metric"));
+        for (name, values) in &self.metrics {
+            let cell =
+                |value: Option<f64>| value.map_or("-".to_string(), |value| of_metric(name, value));
+            table.push([name.clone(), cell(values[0]), cell(values[1])]);
+        }
+        let seconds = [0, 1].map(|side: usize| self.seconds(side));
+        table.push(["training time".to_string(), duration(seconds[0]), duration(seconds[1])]);
+        text.push('\n');
+        text += &table.render(output::width());
+        text.push('\n');
+        text += &sureness::text(&self.rows(&first, &second));
+        text
+    }
+
+    /// Returns the mean time of a side's trials. Unit: seconds.
+    fn seconds(&self, side: usize) -> f64 {
+        let trials = &self.sides[side].trials;
+        let all: i64 = trials.iter().map(|detail| detail.trial.attempts_ms).sum();
+        all as f64 / 1000.0 / trials.len().max(1) as f64
+    }
+
+    fn rows(&self, first: &str, second: &str) -> Vec<sureness::Row> {
+        let metric = self.objective.metric.as_str();
+        let is_share = kind_of(metric) == Kind::Share;
+        let signed = |value: f64| match is_share {
+            true => format!("{:+.1}", value * 100.0),
+            false if value > 0.0 => format!("+{}", general(value)),
+            false => general(value),
+        };
+        let unit = if is_share { " points" } else { "" };
+        let told = |difference: &Difference| {
+            format!(
+                "{}{unit} of {metric} for {first} ({})",
+                signed(difference.value),
+                sureness::interval_of(difference.interval, signed)
+            )
+        };
+        let verdict = |difference: &Difference| match difference.p <= 1.0 - CONFIDENCE {
+            true => {
+                let is_better = match self.objective.goal {
+                    Goal::Maximize => difference.value > 0.0,
+                    Goal::Minimize => difference.value < 0.0,
+                };
+                format!("{} is better", if is_better { first } else { second })
+            }
+            false => "it may be noise".into(),
+        };
+        match &self.verdict {
+            Verdict::Examples { difference, discordant, examples } => {
+                let mut rows = vec![("difference", told(difference))];
+                let mut p = difference.p;
+                if let Some(discordant) = discordant {
+                    let Discordant { first: one, second: other } = discordant;
+                    rows.push((
+                        "examples",
+                        format!(
+                            "of {}, {} are right in {first} alone and {} in {second} alone (McNemar's p {})",
+                            count(*examples as u64),
+                            count(*one),
+                            count(*other),
+                            general(discordant.mid_p())
+                        ),
+                    ));
+                    if metric == "validation/accuracy" {
+                        p = discordant.mid_p();
+                    }
+                }
+                let difference = Difference { p, ..*difference };
+                rows.push((
+                    "so",
+                    format!(
+                        "{}, of these two trained models: what other seeds would do is not in it",
+                        verdict(&difference)
+                    ),
+                ));
+                rows
+            }
+            Verdict::Seeds { difference, seeds } => vec![
+                ("difference", told(difference)),
+                ("so", format!("{}, by {seeds} seeds that both have", verdict(difference))),
+            ],
+            Verdict::Unknown(why) => {
+                let difference = self.sides[0].mean() - self.sides[1].mean();
+                vec![
+                    ("difference", format!("{}{unit} of {metric} for {first}", signed(difference))),
+                    ("how sure", format!("not known: {why}")),
+                ]
+            }
+        }
+    }
+
+    fn json(&self, summary: &SweepSummary) -> Value {
+        let side = |place: usize| {
+            let side = &self.sides[place];
+            json!({
+                "trials": side.numbers(),
+                "mean": number(side.mean()),
+                "values": side.values.iter().map(|(value, _)| number(*value)).collect::<Vec<_>>(),
+                "seconds": self.seconds(place),
+            })
+        };
+        let settings: serde_json::Map<String, Value> = self
+            .settings
+            .iter()
+            .map(|(name, values)| ((*name).to_string(), json!(values)))
+            .collect();
+        let metrics: serde_json::Map<String, Value> = self
+            .metrics
+            .iter()
+            .map(|(name, values)| (name.clone(), json!(values.map(|value| value.map(number)))))
+            .collect();
+        let paired = match &self.verdict {
+            Verdict::Examples { difference, discordant, examples } => json!({
+                "by": "examples",
+                "difference": difference,
+                "examples": examples,
+                "discordant": discordant,
+                "mcnemar_p": discordant.map(Discordant::mid_p),
+                "mcnemar_exact_p": discordant.map(Discordant::exact),
+            }),
+            Verdict::Seeds { difference, seeds } => {
+                json!({ "by": "seeds", "difference": difference, "seeds": seeds })
+            }
+            Verdict::Unknown(why) => json!({ "by": null, "missing": why }),
+        };
+        json!({
+            "sweep": summary.name,
+            "objective": self.objective,
+            "sides": [side(0), side(1)],
+            "settings": settings,
+            "metrics": metrics,
+            "confidence": CONFIDENCE,
+            "paired": paired,
+        })
+    }
+}
