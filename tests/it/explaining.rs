@@ -90,7 +90,8 @@ fn a_map_fits_its_terminal_and_has_its_colours() {
     let sandbox = sandbox(&NESTED.replace("REPLICATES", "replicates = 2"), 0);
     for columns in ["40", "60", "200"] {
         let mut command = sandbox.command(&["explain"]);
-        let text = converge_tests::Output::of(command.env("COLUMNS", columns)).expect_code(0).stdout;
+        let text =
+            converge_tests::Output::of(command.env("COLUMNS", columns)).expect_code(0).stdout;
         let width: usize = columns.parse().unwrap();
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         // The legend may be longer than a very narrow terminal.
@@ -111,7 +112,8 @@ fn what_cannot_be_explained_is_said_in_words() {
     let text = first.converge(&["explain"]).expect_code(0).stdout;
     assert!(text.contains("One configuration: there is nothing to compare it with."), "{text}");
 
-    let failing = NESTED.replace("REPLICATES", "") + "[[run.script]]\nend = \"data\"\n[failure]\nmax_consecutive = 100\n";
+    let failing = NESTED.replace("REPLICATES", "")
+        + "[[run.script]]\nend = \"data\"\n[failure]\nmax_consecutive = 100\n";
     let failed = sandbox(&failing, 3);
     let text = failed.converge(&["explain"]).expect_code(0).stdout;
     assert!(text.contains("24 failed"), "{text}");

@@ -90,7 +90,12 @@ fn importances_are_those_of_optuna() {
             let axis = Axis::new(scales.clone(), places);
             let found = axis.importance(best(case.target), best(case.region));
             let error = (found - golden.importance).abs();
-            assert!(error < 1e-9 * golden.importance.max(1e-3), "{}: {found} is not {}", case.name, golden.importance);
+            assert!(
+                error < 1e-9 * golden.importance.max(1e-3),
+                "{}: {found} is not {}",
+                case.name,
+                golden.importance
+            );
         }
     }
 }
