@@ -1,5 +1,7 @@
 //! The statistics of `explain` against Optuna, statsmodels and numpy: `scripts/reference/make_effects_goldens.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use converge_core::effects::expected_best;
