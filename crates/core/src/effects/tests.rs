@@ -217,7 +217,7 @@ fn a_random_sweep_has_importances_bins_and_an_outlook() {
     assert!(last < found.best.unwrap().mean, "plug-in is low");
     assert!(found.further_gain.unwrap().at_most >= 0.0);
     let [sensitivity] = &found.sensitivity[..] else { panic!("one optimizer") };
-    assert!(sensitivity.sensitivity > 0.05, "{sensitivity:?}");
+    assert!(sensitivity.sensitivity > 0.02, "{sensitivity:?}");
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn drawn(seed: u64, trials: u64) -> (Sweep, Vec<Seen>) {
 
 #[test]
 fn an_idle_parameter_is_called_important_once_in_twenty_sweeps() {
-    let (mut important, sweeps) = ([0u32; 2], 400);
+    let (mut important, sweeps) = ([0u32; 2], 200);
     for seed in 0..sweeps {
         let (sweep, trials) = drawn(seed, 60);
         let space = Space::new(&sweep, &trials);
@@ -338,8 +338,8 @@ fn an_idle_parameter_is_called_important_once_in_twenty_sweeps() {
             }
         }
     }
-    // 20 expected; the binomial deviation is 4.4: three of them.
-    assert!(important.iter().all(|count| (7..=33).contains(count)), "{important:?} of {sweeps}");
+    // 10 expected; the binomial deviation is 3.1: three of them.
+    assert!(important.iter().all(|count| (1..=19).contains(count)), "{important:?} of {sweeps}");
 }
 
 #[test]
