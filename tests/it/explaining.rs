@@ -68,7 +68,7 @@ fn a_grid_is_explained_by_shares_of_the_variance() {
     assert_eq!(json["isolation"][0]["levels"].as_array().unwrap().len(), 6);
     assert_eq!(json["sensitivity"].as_array().unwrap().len(), 2);
     assert_eq!(json["expected_best"].as_array().unwrap().len(), 0, "a grid is no draw");
-    assert!(json["summary"][0].as_str().unwrap().starts_with("24 trials of 24 configurations"));
+    assert!(json["summary"][0].as_str().unwrap().starts_with("24 trials: 24 completed"));
 
     // The same twice, and by another metric.
     assert_eq!(sandbox.converge(&["explain"]).stdout, text);

@@ -68,10 +68,15 @@ fn standing(standing: &Standing) -> String {
     count(standing.failed, "failed");
     count(standing.stopped, "stopped early and left out");
     count(standing.open, "without a result, and left out");
+    let ended = standing.trials - standing.open - standing.stopped;
+    let of = if ended == standing.configurations {
+        String::new()
+    } else {
+        format!(" of {}", plural(standing.configurations, "configuration"))
+    };
     format!(
-        "{} of {}: {}.",
+        "{}{of}: {}.",
         plural(standing.trials, "trial"),
-        plural(standing.configurations, "configuration"),
         if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
     )
 }
