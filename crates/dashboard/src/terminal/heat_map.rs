@@ -99,22 +99,40 @@ impl<'a> Shades<'a> {
         (self.shade(best), value + star + &lost)
     }
 
-    fn legend(&self) -> String {
-        let ends = if self.worst.is_finite() {
-            format!(
-                "{} {}   {} {}   * best of all   ",
-                self.shade(self.worst),
-                self.value(self.worst),
-                self.shade(self.best),
-                self.value(self.best)
-            )
-        } else {
-            String::new()
-        };
+    /// Returns what the signs mean, on as many lines as it takes.
+    fn legend(&self, width: usize) -> String {
         let cross = self.cross();
-        format!(
-            "{ends}{cross}{cross} no value   {cross}N: N trials came to nothing   - not tried\n"
-        )
+        // A shade is two characters, whatever escape codes are around it.
+        let shaded = |value: f64| (self.shade(value), format!(" {}", self.value(value)));
+        let plain = |text: String| (String::new(), text);
+        let mut items = Vec::new();
+        if self.worst.is_finite() {
+            items.extend([
+                shaded(self.worst),
+                shaded(self.best),
+                plain("* best of all".to_owned()),
+            ]);
+        }
+        items.extend([
+            plain(format!("{cross}{cross} no value")),
+            plain(format!("{cross}N: N trials came to nothing")),
+            plain("- not tried".to_owned()),
+        ]);
+        let (mut text, mut used) = (String::new(), 0);
+        for (shade, rest) in items {
+            let wide = if shade.is_empty() { 0 } else { 2 } + rest.width();
+            if used > 0 && used + 3 + wide > width {
+                text.push('\n');
+                used = 0;
+            }
+            if used > 0 {
+                text += "   ";
+                used += 3;
+            }
+            text += &(shade + &rest);
+            used += wide;
+        }
+        text + "\n"
     }
 }
 
@@ -198,7 +216,7 @@ impl Layout {
         for key in &self.key {
             text += &line(&(" ".repeat(self.row_width + GAP.len()) + key));
         }
-        text + &shades.legend()
+        text + &shades.legend(width)
     }
 }
 
@@ -254,13 +272,32 @@ mod tests {
 
     #[test]
     fn a_map_has_shades_values_and_what_failed() {
-        insta::assert_snapshot!(drawn(Style::PLAIN, 100), @"");
+        insta::assert_snapshot!(drawn(Style::PLAIN, 100), @r"
+        validation/accuracy: best for each pair of values, over all others
+                                batch_size
+        learning_rate           16          32
+        2e-5 (optimizer=adamw)  ░░ 61.0 %   ░░ 65.2 %
+        2e-4 (optimizer=adamw)  ██ 81.0 %*  ██ 78.0 % ×1
+        0.1 (optimizer=sgd)     ×× ×2        -
+        ░░ 61.0 %   ██ 81.0 %   * best of all   ×× no value   ×N: N trials came to nothing   - not tried
+        ");
     }
 
     #[test]
     fn a_narrow_map_has_no_values() {
         let text = drawn(Style::PLAIN, 40);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        validation/accuracy: best for each pair…
+                                batch_size
+        learning_rate           16     32
+        2e-5 (optimizer=adamw)  ░░     ░░
+        2e-4 (optimizer=adamw)  ██*    ██ ×1
+        0.1 (optimizer=sgd)     ×× ×2   -
+        ░░ 61.0 %   ██ 81.0 %   * best of all
+        ×× no value
+        ×N: N trials came to nothing
+        - not tried
+        ");
     }
 
     #[test]
