@@ -1,5 +1,7 @@
 //! The statistics of `explain` against Optuna, statsmodels and numpy: `scripts/reference/make_effects_goldens.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use converge_core::effects::expected_best;
@@ -90,7 +92,12 @@ fn importances_are_those_of_optuna() {
             let axis = Axis::new(scales.clone(), places);
             let found = axis.importance(best(case.target), best(case.region));
             let error = (found - golden.importance).abs();
-            assert!(error < 1e-9 * golden.importance.max(1e-3), "{}: {found} is not {}", case.name, golden.importance);
+            assert!(
+                error < 1e-9 * golden.importance.max(1e-3),
+                "{}: {found} is not {}",
+                case.name,
+                golden.importance
+            );
         }
     }
 }

@@ -123,9 +123,8 @@ impl Space {
     }
 
     fn cases(&self, configuration: &Configuration) -> Vec<Option<usize>> {
-        let value_of = |name: &str| {
-            configuration.get(name).cloned().or_else(|| self.fixed.get(name).cloned())
-        };
+        let value_of =
+            |name: &str| configuration.get(name).cloned().or_else(|| self.fixed.get(name).cloned());
         let case = |parameter: &Parameter| {
             configuration
                 .contains_key(&parameter.name)

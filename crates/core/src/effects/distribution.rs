@@ -53,11 +53,7 @@ pub(crate) fn f_survival(f: f64, numerator: u64, denominator: u64) -> f64 {
         return 1.0;
     }
     let (numerator, denominator) = (numerator as f64, denominator as f64);
-    incomplete_beta(
-        denominator / (denominator + numerator * f),
-        denominator / 2.0,
-        numerator / 2.0,
-    )
+    incomplete_beta(denominator / (denominator + numerator * f), denominator / 2.0, numerator / 2.0)
 }
 
 /// Returns the regularised incomplete beta function.
@@ -74,9 +70,8 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(1.0 - x, b, a);
     }
-    let front = (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (1.0 - x).ln())
-        .exp()
-        / a;
+    let front =
+        (ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (1.0 - x).ln()).exp() / a;
     let (mut c, mut d) = (1.0, 1.0 / nonzero(1.0 - (a + b) * x / (a + 1.0)));
     let mut fraction = d;
     for term in 1..TERMS {
@@ -111,7 +106,8 @@ fn ln_gamma(x: f64) -> f64 {
     }
     let square = x * x;
     let series = (1.0 / 12.0
-        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / (1188.0 * square)) / square) / square)
+        - (1.0 / 360.0
+            - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / (1188.0 * square)) / square) / square)
             / square)
         / x;
     (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - product.ln()

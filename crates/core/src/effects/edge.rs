@@ -140,12 +140,7 @@ fn fails(ladder: &Ladder, level: usize) -> bool {
 }
 
 /// Returns how many of the best few configurations of a run have a level, and how many those few are.
-fn few(
-    ladder: &Ladder,
-    candidates: &[Candidate<'_>],
-    level: usize,
-    run: &Run,
-) -> (u64, u64) {
+fn few(ladder: &Ladder, candidates: &[Candidate<'_>], level: usize, run: &Run) -> (u64, u64) {
     let in_run = |place: &Option<usize>| place.is_some_and(|place| run.levels.contains(&place));
     let mut ranked: Vec<(f64, usize)> = ladder
         .of
@@ -171,8 +166,7 @@ fn next(name: &str, ladder: &Ladder, run: &Run, domain: &Domain, side: Side) -> 
     } else {
         let number = |place: usize| levels[place].value.as_ref().and_then(Value::number);
         let count = levels.len();
-        let (last, before) =
-            if side == Side::Low { (0, 1) } else { (count - 1, count - 2) };
+        let (last, before) = if side == Side::Low { (0, 1) } else { (count - 1, count - 2) };
         (number(last)?, number(before)?, 1.0)
     };
     // Where values grow by factors, so does the next one.
@@ -181,11 +175,8 @@ fn next(name: &str, ladder: &Ladder, run: &Run, domain: &Domain, side: Side) -> 
         Domain::Values(_) => last > 0.0 && before > 0.0 && (last / before).ln().abs() > 0.4,
         _ => false,
     };
-    let beyond = if ratios {
-        last * (last / before).powf(factor)
-    } else {
-        last + (last - before) * factor
-    };
+    let beyond =
+        if ratios { last * (last / before).powf(factor) } else { last + (last - before) * factor };
     allowed(name, last, round(beyond))
 }
 

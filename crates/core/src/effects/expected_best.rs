@@ -29,8 +29,9 @@ pub fn expected_best(values: &[f64]) -> Vec<ExpectedBest> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let all = sorted.len();
-    let mut counts: Vec<usize> =
-        std::iter::successors(Some(1), |count| Some(count * 2)).take_while(|count| *count < all).collect();
+    let mut counts: Vec<usize> = std::iter::successors(Some(1), |count| Some(count * 2))
+        .take_while(|count| *count < all)
+        .collect();
     counts.extend((all > 0).then_some(all));
     counts
         .into_iter()

@@ -129,17 +129,14 @@ pub fn explain(
     let matters = matters(variance.as_ref().ok(), &among_best);
     let edges = edges(&space, &ladders, &candidates, &|name| matters.get(name).copied());
 
-    ladders.retain(|ladder| {
-        ladder.levels.iter().filter(|level| level.counts.trials > 0).count() > 1
-    });
+    ladders
+        .retain(|ladder| ladder.levels.iter().filter(|level| level.counts.trials > 0).count() > 1);
     ladders.sort_by(|left, right| {
         let weight = |ladder: &Ladder| weights.get(&ladder.parameter).copied().unwrap_or(0.0);
-        weight(right)
-            .total_cmp(&weight(left))
-            .then(right.spread().total_cmp(&left.spread()))
+        weight(right).total_cmp(&weight(left)).then(right.spread().total_cmp(&left.spread()))
     });
-    let heat_map = pair(&space, &ladders)
-        .map(|(left, right)| HeatMap::new(left, right, &candidates, goal));
+    let heat_map =
+        pair(&space, &ladders).map(|(left, right)| HeatMap::new(left, right, &candidates, goal));
 
     // Which are stopped early depends on the others.
     let is_whole = !trials.iter().any(|trial| trial.outcome == Outcome::Stopped);
@@ -266,8 +263,7 @@ fn pair<'a>(space: &Space, ladders: &'a [Ladder]) -> Option<(&'a Ladder, &'a Lad
             .any(|parameter| parameter.depends_on().any(|name| name == asked.parameter))
     };
     let first = ladders.first()?;
-    let second =
-        ladders[1..].iter().find(|other| !asks(first, other) && !asks(other, first))?;
+    let second = ladders[1..].iter().find(|other| !asks(first, other) && !asks(other, first))?;
     Some((first, second))
 }
 

@@ -92,7 +92,7 @@ impl Factorial {
     fn factors_of(&self, index: usize) -> Vec<usize> {
         let (mut left, mut factors) = (index, Vec::new());
         for (factor, levels) in self.levels.iter().enumerate().rev() {
-            if left % levels != 0 {
+            if !left.is_multiple_of(*levels) {
                 factors.push(factor);
             }
             left /= levels;
@@ -109,16 +109,16 @@ impl Factorial {
 /// Helmert's contrasts: level `n` against the mean of those before it.
 fn contrast(values: &mut [f64], levels: usize, stride: usize) {
     let mut line = vec![0.0; levels];
-    for start in (0..values.len()).filter(|start| start / stride % levels == 0) {
+    for start in (0..values.len()).filter(|start| (start / stride).is_multiple_of(levels)) {
         for (level, value) in line.iter_mut().enumerate() {
             *value = values[start + level * stride];
         }
         let mut before = line[0];
-        for level in 1..levels {
+        for (level, value) in line.iter().enumerate().skip(1) {
             let count = level as f64;
-            let difference = line[level] - before / count;
+            let difference = value - before / count;
             values[start + level * stride] = difference * (count / (count + 1.0)).sqrt();
-            before += line[level];
+            before += value;
         }
         values[start] = before / (levels as f64).sqrt();
     }

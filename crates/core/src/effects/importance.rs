@@ -212,12 +212,7 @@ fn importances(
         })
         .collect();
     parameters.sort_by(|left, right| right.importance.total_cmp(&left.importance));
-    Importances {
-        question,
-        region: region.len() as u64,
-        target: target.len() as u64,
-        parameters,
-    }
+    Importances { question, region: region.len() as u64, target: target.len() as u64, parameters }
 }
 
 /// Returns where configurations stand on each parameter that has more than one value.

@@ -142,7 +142,7 @@ pub(crate) fn best(candidates: &[Candidate<'_>]) -> Option<usize> {
 fn median(sorted: &[f64]) -> Option<f64> {
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 0 { (sorted[middle - 1] + upper) / 2.0 } else { upper })
+    Some(if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + upper) / 2.0 } else { upper })
 }
 
 fn rule(domain: &Domain, seen: &[&Value]) -> Rule {
@@ -217,8 +217,10 @@ impl Rule {
             Self::Values(_) => f64::NAN,
             Self::Bins { low, high, logarithmic, count } => {
                 let share = bin as f64 / *count as f64;
-                if bin == 0 || bin == *count {
-                    if bin == 0 { *low } else { *high }
+                if bin == 0 {
+                    *low
+                } else if bin == *count {
+                    *high
                 } else if *logarithmic {
                     (low.ln() + (high.ln() - low.ln()) * share).exp()
                 } else {

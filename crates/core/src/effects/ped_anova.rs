@@ -181,7 +181,10 @@ mod tests {
     fn points_of_a_range_are_its_nearest() {
         let scale = Scale::Range { low: 1e-5, high: 1e-1, logarithmic: true, step: None };
         assert_eq!(scale.points(), 50);
-        assert_eq!([1e-5, 1e-3, 1e-1, 1.0, 1e-9].map(|value| scale.point(value)), [0, 24, 49, 49, 0]);
+        assert_eq!(
+            [1e-5, 1e-3, 1e-1, 1.0, 1e-9].map(|value| scale.point(value)),
+            [0, 24, 49, 49, 0]
+        );
         let scale = Scale::Range { low: 2.0, high: 4.0, logarithmic: false, step: Some(0.5) };
         assert_eq!([2.0, 2.2, 2.25, 2.3, 4.0].map(|value| scale.point(value)), [0, 0, 0, 1, 4]);
     }

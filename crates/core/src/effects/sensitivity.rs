@@ -71,7 +71,8 @@ fn of_members(
         .filter(|level| level.counts.trials > 0)
         .filter_map(|level| {
             let middle = || Some((level.low?.ln() + level.high?.ln()) / 2.0);
-            let at = level.value.as_ref().and_then(|value| Some(value.number()?.ln())).or_else(middle);
+            let at =
+                level.value.as_ref().and_then(|value| Some(value.number()?.ln())).or_else(middle);
             Some((at?, level.best.map(|best| cost(best, goal))))
         })
         .collect();

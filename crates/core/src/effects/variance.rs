@@ -177,9 +177,7 @@ pub(crate) fn shares(
         let squares = designs
             .iter()
             .zip(&decomposed)
-            .map(|(design, found)| {
-                design.factorial.values() as f64 * (found.mean - grand).powi(2)
-            })
+            .map(|(design, found)| design.factorial.values() as f64 * (found.mean - grand).powi(2))
             .sum();
         parts.insert((0, selectors(space)), (designs.len() as u64 - 1, squares));
     }
@@ -334,11 +332,7 @@ fn without_lost<'a, 'b>(
 }
 
 /// Returns a crossed design of some configurations, and the number of combinations of their values.
-fn design(
-    space: &Space,
-    members: &[&Candidate<'_>],
-    replicates: usize,
-) -> (Option<Design>, u64) {
+fn design(space: &Space, members: &[&Candidate<'_>], replicates: usize) -> (Option<Design>, u64) {
     let (mut factors, mut levels): (Vec<usize>, Vec<BTreeMap<String, usize>>) = (vec![], vec![]);
     for (place, parameter) in space.parameters.iter().enumerate() {
         let mut seen = BTreeMap::new();

@@ -10,14 +10,15 @@ use converge_core::effects::ladder::Ladder;
 use converge_core::effects::variance::{PartKind, PartShare, Variance};
 
 use super::heat_map::{differ, heat_map, level_name, short};
-use super::number::{general, of_metric};
+use super::number::{count, general, of_metric};
 use super::style::Style;
 use super::table::{Align, Table, cut};
 
 pub use sentences::sentences;
 
-/// Characters of a bar.
+/// Characters of a bar at most, and of the columns beside it.
 const BAR: usize = 20;
+const BESIDE: usize = 72;
 
 /// Returns the whole text. Names in it are escaped; what is left of escape codes are our own colours.
 pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) -> String {
@@ -35,10 +36,16 @@ pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) 
         }
     };
     if let Some(variance) = &found.variance {
-        section("Shares of the variance", variance_table(variance, found, style).render(wide));
+        section(
+            "Shares of the variance",
+            variance_table(variance, found, style, width).render(wide),
+        );
     }
     for importances in found.working.iter().chain(&found.among_best) {
-        section(&importance_title(importances), importance_table(importances, style).render(wide));
+        section(
+            &importance_title(importances),
+            importance_table(importances, style, width).render(wide),
+        );
     }
     if let Some(map) = &found.heat_map {
         section("The two that matter most", heat_map(map, &found.objective, style, width));
@@ -82,8 +89,11 @@ fn interval(low: f64, high: f64) -> String {
     format!("{:.0}-{:.0} %", low * 100.0, high * 100.0)
 }
 
-fn bar(share: f64, style: Style) -> String {
-    Style { colour: false, unicode: style.unicode }.bar(share, BAR)
+/// Returns a bar as wide as there is room for; none in a narrow terminal.
+fn bar(share: f64, style: Style, width: usize) -> String {
+    let bar = width.saturating_sub(BESIDE).min(BAR);
+    let bar = if bar < 5 { 0 } else { bar };
+    Style { colour: false, unicode: style.unicode }.bar(share, bar)
 }
 
 /// Returns an importance: what is left by rounding is nothing.
@@ -107,7 +117,11 @@ fn part_name(part: &PartShare, found: &Explanation) -> String {
             });
             match within {
                 Some(within) => {
-                    format!("{} (within {})", part.parameters.join(" "), within.parameters.join(", "))
+                    format!(
+                        "{} (within {})",
+                        part.parameters.join(" "),
+                        within.parameters.join(", ")
+                    )
                 }
                 None => part.parameters.join(" "),
             }
@@ -115,7 +129,7 @@ fn part_name(part: &PartShare, found: &Explanation) -> String {
     }
 }
 
-fn variance_table(variance: &Variance, found: &Explanation, style: Style) -> Table {
+fn variance_table(variance: &Variance, found: &Explanation, style: Style, width: usize) -> Table {
     let mut table = Table::new([
         ("due to", Align::Left),
         ("share", Align::Right),
@@ -130,7 +144,7 @@ fn variance_table(variance: &Variance, found: &Explanation, style: Style) -> Tab
         table.push([
             part_name(part, found),
             percent(part.share),
-            bar(part.share, style),
+            bar(part.share, style, width),
             part.low.zip(part.high).map_or(String::new(), |(low, high)| interval(low, high)),
             part.degrees.to_string(),
             part.f.map_or(String::new(), general),
@@ -145,16 +159,18 @@ fn importance_title(found: &Importances) -> String {
     match found.question {
         Question::Working => format!(
             "What decides whether a configuration works ({} of {})",
-            found.target, found.region
+            count(found.target),
+            count(found.region)
         ),
         Question::Best => format!(
             "What decides, among the better half that works, which are the best ({} of {})",
-            found.target, found.region
+            count(found.target),
+            count(found.region)
         ),
     }
 }
 
-fn importance_table(found: &Importances, style: Style) -> Table {
+fn importance_table(found: &Importances, style: Style, width: usize) -> Table {
     let mut table = Table::new([
         ("parameter", Align::Left),
         ("share", Align::Right),
@@ -169,7 +185,7 @@ fn importance_table(found: &Importances, style: Style) -> Table {
         table.push([
             one.parameter.clone(),
             percent(one.share),
-            bar(one.share, style),
+            bar(one.share, style, width),
             interval(one.low, one.high),
             small(one.importance),
             small(one.null_level),

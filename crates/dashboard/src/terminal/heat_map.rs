@@ -16,9 +16,12 @@ const GAP: &str = "  ";
 /// Returns the map as text, no line wider than `width`; values give way where it is too wide.
 pub fn heat_map(map: &HeatMap, objective: &Objective, style: Style, width: usize) -> String {
     let shades = Shades::new(map, objective, style);
-    let full = Layout::new(map, &shades, true);
-    let layout = if full.width() <= width { full } else { Layout::new(map, &shades, false) };
-    layout.draw(map, &shades, width)
+    // First the values give way, then the names of the columns.
+    let layouts = [(true, false), (false, false), (false, true)];
+    let mut layouts = layouts.map(|(values, letters)| Layout::new(map, &shades, values, letters));
+    let fitting = layouts.iter().position(|layout| layout.width() <= width).unwrap_or(2);
+    layouts.swap(0, fitting);
+    layouts[0].draw(map, &shades, width)
 }
 
 /// Returns a level as text: its value, or the ends of its bin; when it applies, where levels differ in that.
@@ -28,11 +31,8 @@ pub fn level_name(level: &Level, differ: bool) -> String {
         (None, Some((low, high))) => format!("{} to {}", short(low), short(high)),
         (None, None) => "-".to_owned(),
     };
-    let when = if differ && !level.when.is_empty() {
-        format!(" ({})", level.when)
-    } else {
-        String::new()
-    };
+    let when =
+        if differ && !level.when.is_empty() { format!(" ({})", level.when) } else { String::new() };
     printable(&(value + &when)).into_owned()
 }
 
@@ -73,7 +73,8 @@ impl<'a> Shades<'a> {
         if self.style.colour {
             return self.style.heat(share, "██");
         }
-        let shades = if self.style.unicode { ["░", "▒", "▓", "█"] } else { [".", ":", "+", "#"] };
+        let shades =
+            if self.style.unicode { ["░", "▒", "▓", "█"] } else { [".", ":", "+", "#"] };
         shades[((share * 4.0) as usize).min(3)].repeat(2)
     }
 
@@ -98,20 +99,40 @@ impl<'a> Shades<'a> {
         (self.shade(best), value + star + &lost)
     }
 
-    fn legend(&self) -> String {
-        let ends = if self.worst.is_finite() {
-            format!(
-                "{} {}   {} {}   * best of all   ",
-                self.shade(self.worst),
-                self.value(self.worst),
-                self.shade(self.best),
-                self.value(self.best)
-            )
-        } else {
-            String::new()
-        };
+    /// Returns what the signs mean, on as many lines as it takes.
+    fn legend(&self, width: usize) -> String {
         let cross = self.cross();
-        format!("{ends}{cross}{cross} no value   {cross}N: N trials came to nothing   - not tried\n")
+        // A shade is two characters, whatever escape codes are around it.
+        let shaded = |value: f64| (self.shade(value), format!(" {}", self.value(value)));
+        let plain = |text: String| (String::new(), text);
+        let mut items = Vec::new();
+        if self.worst.is_finite() {
+            items.extend([
+                shaded(self.worst),
+                shaded(self.best),
+                plain("* best of all".to_owned()),
+            ]);
+        }
+        items.extend([
+            plain(format!("{cross}{cross} no value")),
+            plain(format!("{cross}N: N trials came to nothing")),
+            plain("- not tried".to_owned()),
+        ]);
+        let (mut text, mut used) = (String::new(), 0);
+        for (shade, rest) in items {
+            let wide = if shade.is_empty() { 0 } else { 2 } + rest.width();
+            if used > 0 && used + 3 + wide > width {
+                text.push('\n');
+                used = 0;
+            }
+            if used > 0 {
+                text += "   ";
+                used += 3;
+            }
+            text += &(shade + &rest);
+            used += wide;
+        }
+        text + "\n"
     }
 }
 
@@ -123,15 +144,25 @@ struct Layout {
     texts: Vec<Vec<(String, String)>>,
     row_width: usize,
     column_widths: Vec<usize>,
+    /// What the letters of columns stand for.
+    key: Vec<String>,
 }
 
 impl Layout {
-    fn new(map: &HeatMap, shades: &Shades<'_>, values: bool) -> Self {
+    fn new(map: &HeatMap, shades: &Shades<'_>, values: bool, letters: bool) -> Self {
         let names = |levels: &[Level]| -> Vec<String> {
             let differ = differ(levels);
             levels.iter().map(|level| level_name(level, differ)).collect()
         };
-        let (rows, columns) = (names(&map.row_levels), names(&map.column_levels));
+        let (rows, mut columns) = (names(&map.row_levels), names(&map.column_levels));
+        let mut key = Vec::new();
+        if letters {
+            let letter = |place: usize| char::from(b'a' + (place % 26) as u8).to_string();
+            for (place, name) in columns.iter_mut().enumerate() {
+                key.push(format!("{}: {name}", letter(place)));
+                *name = letter(place);
+            }
+        }
         let texts: Vec<Vec<(String, String)>> = map
             .cells
             .iter()
@@ -147,7 +178,7 @@ impl Layout {
                 cells.max(name.width())
             })
             .collect();
-        Self { rows, columns, texts, row_width, column_widths }
+        Self { rows, columns, texts, row_width, column_widths, key }
     }
 
     fn width(&self) -> usize {
@@ -155,9 +186,8 @@ impl Layout {
     }
 
     fn draw(&self, map: &HeatMap, shades: &Shades<'_>, width: usize) -> String {
-        let pad = |text: &str, to: usize| {
-            text.to_owned() + &" ".repeat(to.saturating_sub(text.width()))
-        };
+        let pad =
+            |text: &str, to: usize| text.to_owned() + &" ".repeat(to.saturating_sub(text.width()));
         let line = |text: &str| cut(text.trim_end(), width) + "\n";
         let mut text = line(&format!(
             "{}: best for each pair of values, over all others",
@@ -183,7 +213,10 @@ impl Layout {
             text += row.trim_end();
             text.push('\n');
         }
-        text + &shades.legend()
+        for key in &self.key {
+            text += &line(&(" ".repeat(self.row_width + GAP.len()) + key));
+        }
+        text + &shades.legend(width)
     }
 }
 
@@ -239,13 +272,32 @@ mod tests {
 
     #[test]
     fn a_map_has_shades_values_and_what_failed() {
-        insta::assert_snapshot!(drawn(Style::PLAIN, 100), @"");
+        insta::assert_snapshot!(drawn(Style::PLAIN, 100), @r"
+        validation/accuracy: best for each pair of values, over all others
+                                batch_size
+        learning_rate           16          32
+        2e-5 (optimizer=adamw)  ░░ 61.0 %   ░░ 65.2 %
+        2e-4 (optimizer=adamw)  ██ 81.0 %*  ██ 78.0 % ×1
+        0.1 (optimizer=sgd)     ×× ×2        -
+        ░░ 61.0 %   ██ 81.0 %   * best of all   ×× no value   ×N: N trials came to nothing   - not tried
+        ");
     }
 
     #[test]
     fn a_narrow_map_has_no_values() {
         let text = drawn(Style::PLAIN, 40);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        validation/accuracy: best for each pair…
+                                batch_size
+        learning_rate           16     32
+        2e-5 (optimizer=adamw)  ░░     ░░
+        2e-4 (optimizer=adamw)  ██*    ██ ×1
+        0.1 (optimizer=sgd)     ×× ×2   -
+        ░░ 61.0 %   ██ 81.0 %   * best of all
+        ×× no value
+        ×N: N trials came to nothing
+        - not tried
+        ");
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub fn sentences(found: &Explanation) -> Vec<String> {
         return said;
     }
     if found.best.is_none() {
-        said.push("No configuration completed all of its trials: there is no value to explain.".to_owned());
+        said.push(
+            "No configuration completed all of its trials: there is no value to explain."
+                .to_owned(),
+        );
     }
     if found.no_variance == Some(NoShares::AllEqual) {
         said.push("All configurations have the same value: nothing made a difference.".to_owned());
@@ -50,21 +53,30 @@ pub fn sentences(found: &Explanation) -> Vec<String> {
 fn standing(standing: &Standing) -> String {
     let mut counts = Vec::new();
     let useful = standing.completed - standing.at_chance;
+    let count_of = super::super::number::count;
     let mut count = |number: u64, what: &str| {
         if number > 0 {
-            counts.push(format!("{number} {what}"));
+            counts.push(format!("{} {what}", count_of(number)));
         }
     };
-    count(useful, if standing.at_chance > 0 { "better than a constant answer" } else { "completed" });
+    count(
+        useful,
+        if standing.at_chance > 0 { "better than a constant answer" } else { "completed" },
+    );
     count(standing.at_chance, "no better than a constant answer");
     count(standing.diverged, "diverged");
     count(standing.failed, "failed");
     count(standing.stopped, "stopped early and left out");
     count(standing.open, "without a result, and left out");
+    let ended = standing.trials - standing.open - standing.stopped;
+    let of = if ended == standing.configurations {
+        String::new()
+    } else {
+        format!(" of {}", plural(standing.configurations, "configuration"))
+    };
     format!(
-        "{} of {}: {}.",
+        "{}{of}: {}.",
         plural(standing.trials, "trial"),
-        plural(standing.configurations, "configuration"),
         if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
     )
 }
@@ -79,7 +91,9 @@ fn joined(words: &[String]) -> String {
 }
 
 fn bounds(part: &PartShare) -> String {
-    part.low.zip(part.high).map_or(String::new(), |(low, high)| format!(" [{}]", interval(low, high)))
+    part.low
+        .zip(part.high)
+        .map_or(String::new(), |(low, high)| format!(" [{}]", interval(low, high)))
 }
 
 fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
@@ -114,7 +128,12 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
                 .iter()
                 .take(NAMED)
                 .map(|part| {
-                    format!("{} {}{}", part.parameters.join(", "), percent(part.share), bounds(part))
+                    format!(
+                        "{} {}{}",
+                        part.parameters.join(", "),
+                        percent(part.share),
+                        bounds(part)
+                    )
                 })
                 .collect();
             if !rest.is_empty() {
@@ -214,7 +233,12 @@ fn among_best(found: &Explanation) -> Option<String> {
             .iter()
             .take(NAMED)
             .map(|one| {
-                format!("{} {} [{}]", one.parameter, percent(one.share), interval(one.low, one.high))
+                format!(
+                    "{} {} [{}]",
+                    one.parameter,
+                    percent(one.share),
+                    interval(one.low, one.high)
+                )
             })
             .collect();
         return Some(if matter.is_empty() {
@@ -261,9 +285,10 @@ fn edge(edge: &Edge) -> String {
         EdgeKind::Working { trials, lost, from } => {
             let (beyond, remedy) = match edge.side {
                 Side::Low => ("below", ""),
-                Side::High if name == "learning_rate" => {
-                    ("above", "; a longer warm-up or lower max_grad_norm may make larger rates work")
-                }
+                Side::High if name == "learning_rate" => (
+                    "above",
+                    "; a longer warm-up or lower max_grad_norm may make larger rates work",
+                ),
                 Side::High => ("above", ""),
             };
             format!(
@@ -281,8 +306,11 @@ fn sensitivity(found: &Explanation) -> Option<String> {
         .sensitivity
         .iter()
         .map(|one| {
-            let with =
-                if one.optimizer.is_empty() { String::new() } else { format!(" with {}", one.optimizer) };
+            let with = if one.optimizer.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", one.optimizer)
+            };
             format!(
                 "{}{with} ({} to {})",
                 difference(metric, one.sensitivity),
@@ -292,7 +320,10 @@ fn sensitivity(found: &Explanation) -> Option<String> {
         })
         .collect();
     (!costs.is_empty()).then(|| {
-        format!("A learning rate picked blindly from those tried costs on average {}.", joined(&costs))
+        format!(
+            "A learning rate picked blindly from those tried costs on average {}.",
+            joined(&costs)
+        )
     })
 }
 
@@ -301,8 +332,8 @@ fn further(found: &Explanation) -> Option<String> {
     let metric = &found.objective.metric;
     let best = found.best.as_ref()?;
     Some(format!(
-        "{} more configurations of the same kind would raise the best of {} by {} at most, on average.",
-        gain.configurations,
+        "{} of the same kind would raise the best of {} by {} at most, on average.",
+        plural(gain.configurations, "more configuration"),
         of_metric(metric, best.mean),
         difference(metric, gain.at_most)
     ))
