@@ -52,6 +52,14 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
     {
         sandbox.converge(reading).expect_code(0);
     }
+    for (wrong, why) in [
+        (&["save", "1", "model"][..], "keeps no weights"),
+        (&["refit", "1"], "is a probe itself"),
+        (&["next"], "has no search"),
+    ] {
+        let refused = sandbox.converge(wrong).expect_code(2);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
     // The file's own name is free for whatever it becomes.
     sandbox
         .converge(&[
