@@ -5,8 +5,10 @@ use nix::sys::signal::Signal;
 
 use crate::smoke::{SCRIPTED, smoke};
 
-/// A probe of the smoke sweep, whose tiny model learns at large rates only.
-const PROBE: &[&str] = &["probe", "sweeps/smoke.toml", "--from", "1e-5", "--to", "10"];
+/// A probe of the smoke sweep, whose tiny model learns at large rates only; with nearly all sentences in each batch, so
+/// that batches do not differ.
+const PROBE: &[&str] =
+    &["probe", "sweeps/smoke.toml", "batch_size=32", "--from", "1e-5", "--to", "10"];
 
 fn probe<'a>(more: &[&'a str]) -> Vec<&'a str> {
     PROBE.iter().copied().chain(more.iter().copied()).collect()
@@ -18,7 +20,7 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
     smoke(&sandbox);
     let probed = sandbox.converge(&probe(&[])).expect_code(0);
     assert!(probed.stderr.contains("trial 1 of sweep `smoke-probe`"), "{}", probed.stderr);
-    assert!(probed.stderr.contains("batch_size=4 optimizer=adamw"), "{}", probed.stderr);
+    assert!(probed.stderr.contains("one value of several: optimizer=adamw"), "{}", probed.stderr);
     for part in ["1e-2", "search here", "learning_rate = { values = [", "log_uniform_values"] {
         assert!(probed.stdout.contains(part), "{part} in {}", probed.stdout);
     }
@@ -49,6 +51,14 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
         [&["show", "2"][..], &["curve", "1-2"], &["trials"], &["status"], &["watch", "--once"]]
     {
         sandbox.converge(reading).expect_code(0);
+    }
+    for (wrong, why) in [
+        (&["save", "1", "model"][..], "keeps no weights"),
+        (&["refit", "1"], "is a probe itself"),
+        (&["next"], "has no search"),
+    ] {
+        let refused = sandbox.converge(wrong).expect_code(2);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
     }
     // The file's own name is free for whatever it becomes.
     sandbox

@@ -261,10 +261,10 @@ pub(crate) struct ProbeArguments {
     #[arg(long, default_value_t = converge_core::probe::STEPS)]
     pub(crate) steps: u64,
     /// Learning rate of the first step [default: 1e-7; sgd: 1e-5; adagrad: 1e-6]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) from: Option<f64>,
     /// Learning rate of the last step [default: 0.1; sgd: 10; adagrad: 1]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) to: Option<f64>,
     /// Print JSON
     #[arg(long)]

@@ -62,6 +62,13 @@ pub(crate) struct Measured {
     pub(crate) peak: Option<u64>,
 }
 
+impl Class {
+    /// Returns how long a processor takes for a step, by arithmetic alone. Unit: seconds.
+    pub(crate) fn guessed_step_seconds(&self, threads: u64) -> f64 {
+        self.operations / (CORE * threads.max(1) as f64)
+    }
+}
+
 impl Classes {
     /// Sorts planned trials that so many workers with so many threads each are to train.
     pub(crate) fn of(

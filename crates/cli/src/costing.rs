@@ -17,18 +17,22 @@ use converge_scheduler::reactor::Ending;
 use converge_scheduler::session::Interrupts;
 use converge_store::{NewSweep, NewTrial, Store, SweepRecord, TrialDetail};
 
-use crate::cost::{Classes, Costs, Measured};
+use crate::cost::{Class, Classes, Costs, Measured};
 use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::output;
 use crate::report::Report;
 
-/// Steps that are timed in each trial, the first ones included, which do not count.
-const STEPS: u64 = 12;
+/// Steps that are timed in each trial, the first ones included, which do not count: so many at least,
+const FEWEST: u64 = 12;
+/// and at most,
+const MOST: u64 = 200;
+/// and as many as a processor does in this time, by arithmetic. Unit: seconds.
+const SECONDS: f64 = 1.5;
 /// The first steps of a process are slower: they belong to the start.
 const WARM_UP: usize = 2;
-/// Evaluations of the trial that times them, and its steps.
-const EVALUATIONS: u64 = 2;
+/// Steps to one evaluation, in the trial that times evaluations: two of these at least.
+const STEPS_PER_EVALUATION: u64 = 10;
 /// A rate at which nothing is learned, and nothing blows up.
 const IDLE: Ramp = Ramp { from: 1e-12, to: 1e-12 };
 
@@ -92,9 +96,10 @@ async fn timed(
     for index in classes.chosen() {
         let trial = &planned[classes.all[index].first];
         let examples = prepared.facts[trial.case].train.examples;
+        let steps = steps(&classes.all[index], plan.threads);
         for (what, settings) in [
-            ("steps", timing_steps(&trial.settings, examples)),
-            ("evaluations", timing_evaluations(&trial.settings, examples)),
+            ("steps", timing_steps(&trial.settings, examples, steps)),
+            ("evaluations", timing_evaluations(&trial.settings, examples, steps)),
         ] {
             trials.extend((0..plan.workers).map(|replicate| NewTrial {
                 kind: TrialKind::Probe,
@@ -136,21 +141,28 @@ async fn timed(
         .collect()
 }
 
+/// Returns how many steps to time: quick ones in greater number, so that they can be told apart from the clock.
+fn steps(class: &Class, threads: u64) -> u64 {
+    let seconds = class.guessed_step_seconds(threads);
+    ((SECONDS / seconds) as u64).clamp(FEWEST, MOST)
+}
+
 /// A few steps, and nothing but steps.
-fn timing_steps(settings: &Settings, examples: u64) -> Settings {
+fn timing_steps(settings: &Settings, examples: u64, steps: u64) -> Settings {
     let mut settings = settings.clone();
     settings.train.ramp = Some(IDLE);
-    settings.train.max_steps = Some(STEPS);
-    settings.train.epochs = STEPS.div_ceil(steps_per_epoch(examples, &settings.train).max(1));
+    settings.train.max_steps = Some(steps);
+    settings.train.epochs = steps.div_ceil(steps_per_epoch(examples, &settings.train).max(1));
     settings
 }
 
-/// An evaluation after each of two steps.
-fn timing_evaluations(settings: &Settings, examples: u64) -> Settings {
+/// A few steps, and an evaluation after each.
+fn timing_evaluations(settings: &Settings, examples: u64, steps: u64) -> Settings {
     let mut settings = settings.clone();
     let in_epoch = steps_per_epoch(examples, &settings.train).max(1);
-    settings.train.max_steps = Some(EVALUATIONS);
-    settings.train.epochs = EVALUATIONS.div_ceil(in_epoch);
+    let evaluations = (steps / STEPS_PER_EVALUATION).max(2);
+    settings.train.max_steps = Some(evaluations);
+    settings.train.epochs = evaluations.div_ceil(in_epoch);
     settings.train.evaluations_per_epoch = in_epoch;
     settings
 }
@@ -168,7 +180,9 @@ fn read(
         let all = store.read().curve(timed.trial.id, STEP_SECONDS)?;
         steps.extend(all.iter().skip(WARM_UP).map(|point| point.value));
         runs.push((seconds, all.len() as f64));
-        evaluated.push(attempt(store, record, &format!("{index} evaluations"), replicate)?.0);
+        let (seconds, evaluations) =
+            attempt(store, record, &format!("{index} evaluations"), replicate)?;
+        evaluated.push((seconds, evaluations.trial.total_steps as f64));
         peak =
             peak.max(timed.attempts.iter().filter_map(|attempt| attempt.peak_memory_bytes).max());
     }
@@ -176,10 +190,11 @@ fn read(
     let starts: Vec<f64> =
         runs.iter().map(|(seconds, count)| (seconds - count * step.mean).max(0.0)).collect();
     let start = Estimate::of(&starts).ok_or_else(unreadable)?;
-    let each = EVALUATIONS as f64 * examples.max(1) as f64;
     let evaluations: Vec<f64> = evaluated
         .iter()
-        .map(|seconds| (seconds - start.mean - EVALUATIONS as f64 * step.mean).max(0.0) / each)
+        .map(|(seconds, times)| {
+            (seconds - start.mean - times * step.mean).max(0.0) / (times * examples.max(1) as f64)
+        })
         .collect();
     let evaluated_example = Estimate::of(&evaluations).ok_or_else(unreadable)?;
     // One worker has one start and one time of evaluations: their errors are as good as the steps' then.

@@ -35,7 +35,8 @@ impl<'a> RampReport<'a> {
         choice: &'a Choice,
         points: Vec<Point>,
     ) -> Self {
-        let reading = probe::read(&points);
+        let ended = (points.len() as u64) < detail.trial.total_steps;
+        let reading = probe::read(&points, ended);
         Self { record, detail, choice, points, reading }
     }
 

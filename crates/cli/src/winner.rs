@@ -5,7 +5,7 @@ use std::path::Path;
 
 use converge_core::seed::{Seed, TrialSeeds};
 use converge_core::settings::{Pooling, Settings};
-use converge_core::trial::TrialState;
+use converge_core::trial::{TrialKind, TrialState};
 use converge_protocol::inference::{Model, Origin};
 use converge_scheduler::home::Home;
 use converge_scheduler::trials::definition;
@@ -203,6 +203,14 @@ fn with_weights(
         return Err(Report::usage(
             format!("trial {number} is {state}: weights are kept of trials that complete"),
             "`converge best` ranks those that have",
+        ));
+    }
+    if detail.trial.kind == TrialKind::Probe {
+        return Err(Report::usage(
+            format!(
+                "trial {number} is a probe: it climbs through learning rates, and keeps no weights"
+            ),
+            "`converge best` ranks the trials of a search",
         ));
     }
     let mut there = Vec::new();

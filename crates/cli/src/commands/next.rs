@@ -72,6 +72,10 @@ fn compose(record: &SweepRecord, tried: &[Tried], name: &str) -> Result<next::Ne
     let examples = examples.filter(|_| of_validation).map(|split| split.examples);
     let past = Past { sweep: &sweep, tried, examples, name, path: &path };
     next::next(&past).map_err(|error| match error {
+        NoNext::NothingWorked { tried: 0 } if record.counts.total() == 0 => Report::usage(
+            format!("sweep `{}` has no search, only trials beside it", record.name),
+            "name another sweep: `converge next SWEEP`; `converge status` lists them",
+        ),
         NoNext::NothingWorked { tried: 0 } => Report::usage(
             format!("no trial of sweep `{}` has ended yet", record.name),
             "go on with `converge resume`, and ask again",

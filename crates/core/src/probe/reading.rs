@@ -53,7 +53,7 @@ pub struct Range {
     pub steepest: f64,
     /// Where it is smallest.
     pub lowest: f64,
-    /// Where it is as high again as it began, or no number; none: not on this ramp.
+    /// Where it is as high again as it began, or the ramp ended with it; none: not on this ramp.
     pub blows_up: Option<f64>,
     /// How far it fell.
     pub drop: f64,
@@ -73,12 +73,13 @@ pub enum NoRange {
     },
 }
 
-/// Reads the losses of a ramp, in the order of its steps.
-pub fn read(points: &[Point]) -> Reading {
+/// Reads the losses of a ramp, in the order of its steps. `ended`: it did not reach its last step, since the loss had
+/// blown up.
+pub fn read(points: &[Point], ended: bool) -> Reading {
     let end = points.iter().position(|point| !point.loss.is_finite());
     let (points, blown_up) = match end {
         Some(end) => (&points[..end], Some(points[end].learning_rate)),
-        None => (points, None),
+        None => (points, points.last().filter(|_| ended).map(|point| point.learning_rate)),
     };
     let smoothed = smooth(points);
     let noise = noise(points);

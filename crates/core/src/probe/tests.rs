@@ -21,8 +21,8 @@ fn points(seed: u64, noise: f64, falls: f64, lowest: f64, back: f64) -> Vec<Poin
 
 #[test]
 fn the_range_reaches_from_the_fall_to_a_tenth_of_the_blow_up() {
-    for seed in 0..50 {
-        let range = read(&points(seed, 0.03, 1e-5, 3e-3, 1e-2)).range.unwrap();
+    for seed in 0..20 {
+        let range = read(&points(seed, 0.03, 1e-5, 3e-3, 1e-2), false).range.unwrap();
         assert!((3e-6..5e-5).contains(&range.min), "seed {seed}: {range:?}");
         assert!((5e-4..2e-3).contains(&range.max), "seed {seed}: {range:?}");
         assert!(range.falls_from <= range.steepest, "{range:?}");
@@ -33,21 +33,21 @@ fn the_range_reaches_from_the_fall_to_a_tenth_of_the_blow_up() {
 #[test]
 fn a_short_fall_proposes_a_factor_of_ten_around_its_ends() {
     // As MiniLM's on film reviews: the two ends are 7.5e-5 and 1.2e-4.
-    let range = read(&points(1, 0.01, 5e-5, 4.5e-4, 1.2e-3)).range.unwrap();
+    let range = read(&points(1, 0.01, 5e-5, 4.5e-4, 1.2e-3), false).range.unwrap();
     assert!((range.max / range.min - 10.0).abs() < 1.0, "{range:?}");
     assert!(range.min < 5e-5 && range.max > 2e-4 && range.max <= range.lowest * 1.1, "{range:?}");
 }
 
 #[test]
 fn batches_alone_make_no_range() {
-    let found = (0..200)
+    let found = (0..60)
         .filter(|seed| {
             let flat = points(*seed, 0.05, 1.0, 2.0, 3.0);
-            read(&flat).range.is_ok()
+            read(&flat, false).range.is_ok()
         })
         .count();
     // A chance of one in fifty or so: the lowest of sixty places is compared.
-    assert!(found <= 4, "{found} of 200");
+    assert!(found <= 2, "{found} of 60");
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn a_loss_that_only_rises_makes_no_range() {
         .iter()
         .map(|point| Point { loss: 0.7 + point.learning_rate * 20.0, ..*point })
         .collect::<Vec<_>>();
-    let Err(NoRange::NeverFell { blows_up: Some(rate) }) = read(&rising).range else {
-        panic!("{:?}", read(&rising).range)
+    let Err(NoRange::NeverFell { blows_up: Some(rate) }) = read(&rising, false).range else {
+        panic!("{:?}", read(&rising, false).range)
     };
     // Where 20 times the rate is a tenth of 0.7 and clear of the noise.
     assert!((2e-3..1e-2).contains(&rate), "{rate}");
@@ -70,19 +70,29 @@ fn a_loss_that_is_no_number_is_the_blow_up() {
     let end = ramp.iter().position(|point| point.learning_rate > 2e-3).unwrap();
     ramp[end].loss = f64::NAN;
     ramp.truncate(end + 1);
-    let reading = read(&ramp);
+    let reading = read(&ramp, true);
     let range = reading.range.unwrap();
     assert_eq!(range.blows_up, Some(ramp[end].learning_rate));
     assert_eq!(reading.smoothed.len(), end);
-    let short = read(&ramp[end - 5..]);
+    let short = read(&ramp[end - 5..], true);
     assert_eq!(short.range, Err(NoRange::TooFew(5)));
 }
 
 #[test]
 fn without_a_blow_up_the_range_ends_where_the_loss_is_smallest() {
-    let range = read(&points(7, 0.01, 1e-5, 1e-2, 1e3)).range.unwrap();
+    let range = read(&points(7, 0.01, 1e-5, 1e-2, 1e3), false).range.unwrap();
     assert_eq!(range.blows_up, None);
     assert!((3e-3..3e-2).contains(&range.max), "{range:?}");
+}
+
+#[test]
+fn a_ramp_that_ended_early_has_blown_up_at_its_end() {
+    // Four times a smallest loss of nearly nothing is far below where it began.
+    let mut ramp = points(9, 0.005, 1e-5, 1e-3, 1e-1);
+    ramp.truncate(100);
+    let range = read(&ramp, true).range.unwrap();
+    assert_eq!(range.blows_up, Some(ramp[99].learning_rate));
+    assert_eq!(read(&ramp, false).range.unwrap().blows_up, None);
 }
 
 fn sweep(text: &str) -> Sweep {
