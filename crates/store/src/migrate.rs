@@ -265,7 +265,10 @@ mod tests {
                 break;
             }
             interrupted += 1;
-            assert_eq!(found(&connection), Ok(Found::Empty), "after {instructions} instructions");
+            // The last instruction of a commit can be interrupted after all was done.
+            let found = found(&connection);
+            let whole = found == Ok(Found::Ours(VERSION));
+            assert!(whole || found == Ok(Found::Empty), "after {instructions}: {found:?}");
             drop(connection);
             drop(Store::create_or_open(&path).unwrap());
         }
