@@ -210,13 +210,13 @@ fn a_search_space_that_is_drawn_to_the_last_ends_the_sweep() {
 
 const GRID: &str = "[parameters]\nbatch_size = { values = [4, 8, 16, 32, 64] }";
 
-/// By batch size, with a seed's luck of at most 0.004.
+/// By batch size; two of them have the same luck in another order.
 fn raced(trial: &Present) -> Outcome {
-    let luck = crate::seed::Seed(trial.replicate).draw(number(trial, "batch_size") as u64, "luck");
-    match number(trial, "batch_size") as u64 {
-        4 => Outcome::Completed(Some(0.70 + 0.004 * luck)),
-        8 => Outcome::Completed(Some(0.90 + 0.004 * luck)),
-        16 => Outcome::Completed(Some(0.90 + 0.004 * luck)),
+    let size = number(trial, "batch_size") as u64;
+    let luck = 0.004 * ((trial.replicate + size / 8) % 2) as f64;
+    match size {
+        4 => Outcome::Completed(Some(0.70 + luck)),
+        8 | 16 => Outcome::Completed(Some(0.90 + luck)),
         32 if trial.replicate == 1 => Outcome::Diverged,
         32 => Outcome::Completed(Some(0.95)),
         _ => Outcome::Failed,
