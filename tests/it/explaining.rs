@@ -250,7 +250,7 @@ fn what_cannot_be_explained_is_said_in_words() {
     let partly = sandbox(&partly, 0);
     let text = partly.converge(&["explain"]).expect_code(0).stdout;
     assert!(text.contains("4 diverged"), "{text}");
-    assert!(text.contains("learning_rate=0.1"), "{text}");
+    assert!(text.contains("learning_rate=0.1 (optimizer=sgd)"), "{text}");
     let nothing = Sandbox::new();
     nothing.converge(&["explain"]).expect_code(2);
 }

@@ -182,7 +182,11 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
         let values: Vec<String> = variance
             .left_out
             .iter()
-            .map(|one| format!("{}={}", one.parameter, of_parameter(&one.value)))
+            .map(|one| {
+                let when =
+                    if one.when.is_empty() { String::new() } else { format!(" ({})", one.when) };
+                format!("{}={}{when}", one.parameter, of_parameter(&one.value))
+            })
             .collect();
         said.push(format!(
             "Left out of the shares, since no trial with it has a value: {}.",
