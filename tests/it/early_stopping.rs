@@ -138,7 +138,7 @@ fn waiting_trials_can_be_cancelled_and_the_others_are_decided_without_them() {
 #[test]
 fn what_does_not_go_together_is_told_and_a_rule_does_not_change_later() {
     let sandbox = Sandbox::new();
-    let wrong = "type = \"halving\"\nkeep = 3\nfirst = 0\neta = 1\npatience = 2\nfrist = 1";
+    let wrong = "type = \"halving\"\nkeep = 3\nfirst = 0\neta = 1\npatience = 2\nfrist = 1\n";
     let text = sweep(wrong, "").replace("[sweep]\n", "[sweep]\nobjective = { at = \"last\" }\n");
     sandbox.write("s.toml", text);
     let told = sandbox.converge(&["plan", "s.toml"]).expect_code(2).stderr;

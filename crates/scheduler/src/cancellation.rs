@@ -20,7 +20,7 @@ pub enum CancelError {
     Store(#[from] ApplyError),
 }
 
-/// Cancels those of the trials that are queued, in one transaction, and drops what they left on disk. A sweep with
+/// Cancels those of the trials that are queued or wait at a rung, in one transaction, and drops what they left on disk. A sweep with
 /// nothing left to do is finished then.
 ///
 /// # Errors
@@ -33,9 +33,10 @@ pub fn cancel(
 ) -> Result<(), CancelError> {
     let numbers: BTreeSet<u64> = numbers.iter().copied().collect();
     let trials = store.read().trials(sweep.id)?;
+    let waits = |state: &TrialState| matches!(state, TrialState::Queued | TrialState::Waiting);
     let chosen: Vec<_> = trials
         .iter()
-        .filter(|trial| numbers.contains(&trial.number) && trial.state == TrialState::Queued)
+        .filter(|trial| numbers.contains(&trial.number) && waits(&trial.state))
         .collect();
     let mut changes: Vec<Change> = chosen
         .iter()
