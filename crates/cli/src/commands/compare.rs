@@ -110,6 +110,15 @@ fn chosen(found: &MetricExtremes, objective: &Objective) -> Option<(f64, u64)> {
     }
 }
 
+/// Returns `p = 0.12`, or that it is too small to matter.
+fn chance(p: f64) -> String {
+    match p {
+        0.001..0.095 => format!("p = {p:.3}"),
+        0.095.. => format!("p = {p:.2}"),
+        _ => "p < 0.001".into(),
+    }
+}
+
 /// What was found out.
 struct Compared {
     sides: [Side; 2],
@@ -316,7 +325,9 @@ impl Compared {
                     Goal::Maximize => difference.value > 0.0,
                     Goal::Minimize => difference.value < 0.0,
                 };
-                format!("{} is better", if is_better { first } else { second })
+                let (place, name) = if is_better { (0, first) } else { (1, second) };
+                let verb = if self.sides[place].trials.len() == 1 { "is" } else { "are" };
+                format!("{name} {verb} better")
             }
             false => "it may be noise".into(),
         };
@@ -329,11 +340,11 @@ impl Compared {
                     rows.push((
                         "examples",
                         format!(
-                            "of {}, {} are right in {first} alone and {} in {second} alone (McNemar's p {})",
+                            "of {}, {} are right in {first} alone and {} in {second} alone (McNemar's test: {})",
                             count(*examples as u64),
                             count(*one),
                             count(*other),
-                            general(discordant.mid_p())
+                            chance(discordant.mid_p())
                         ),
                     ));
                     if metric == "validation/accuracy" {
@@ -344,7 +355,7 @@ impl Compared {
                 rows.push((
                     "so",
                     format!(
-                        "{}, of these two trained models: what other seeds would do is not in it",
+                        "{}; this is about these two trained models, not about other seeds",
                         verdict(&difference)
                     ),
                 ));
