@@ -255,10 +255,11 @@ pub(crate) async fn session(
     let record = record(&store, name)?;
     let sweep = definition(&record)?;
     let growing = growing::load(&record, &sweep, store.read())?;
+    let open = record.open_trials.len() as u64;
+    // What follows from its results is open too: as many as can be at once.
     let open = match &growing {
-        // What follows from its results is open too.
-        Some(growing) => growing.at_once().max(record.open_trials.len() as u64),
-        None => record.open_trials.len() as u64,
+        Some(growing) => growing.at_once().min(record.counts.total()).max(open),
+        None => open,
     };
     let plan = capacity::worker_plan(home, &sweep, prepared, open);
     let total = growing.as_ref().map_or(Some(record.counts.total()), Growing::total);
