@@ -1,4 +1,6 @@
 //! The statistics of `best` on simulated sweeps whose truth is known: `docs/statistics.md` has the figures.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 
 #[path = "statistics/reference.rs"]
 mod reference;
