@@ -137,7 +137,7 @@ fn an_evaluation_records_the_metrics_of_its_task() {
 }
 
 #[test]
-fn a_stop_at_any_moment_changes_nothing_whatever_the_task_and_the_sampling() {
+fn a_stop_at_any_moment_gives_the_same_bits_whatever_the_task_and_the_sampling() {
     let directory = tempfile::tempdir().unwrap();
     let toy = settings(&write_toy(directory.path(), "toy.tsv", 90));
     let sampled = |sampling| {
