@@ -2,8 +2,8 @@
 
 PyPI's only build for Linux on x86-64 is linked against a dozen of NVIDIA's libraries, 5 GB of them, and asks pip for all.
 Nothing of them is called where there is no GPU, but the loader wants every name. Here each library is replaced by one
-that has the names and ends the process if one is called. To be run after
-`pip install --no-deps torch nvidia-cuda-runtime-cu12 nvidia-cuda-cupti-cu12`: those two are called at import.
+that has the names and ends the process if one is called. To be run after `pip install --no-deps torch`; the two of them
+that are called at import are left for pip to fetch, in the versions that torch asks for.
 
 Needs a C compiler and binutils, which a build of converge needs as well.
 """
@@ -15,7 +15,9 @@ import subprocess
 import sysconfig
 
 OF_NVIDIA = re.compile(r"lib(cu|nccl|nvshmem)")
+# Called at import; and the driver's own, which nothing that is loaded here asks for.
 KEPT = re.compile(r"lib(cudart|cupti|cuda)\.")
+REQUIRED = re.compile(r"Requires-Dist: (triton|nvidia-(?!cuda-(runtime|cupti)-))")
 # Names without a version do not say which library has them.
 WITHOUT_VERSION = {"nccl": "libnccl.so.2", "cusparseLt": "libcusparseLt.so.0", "cuFile": "libcufile.so.0"}
 
@@ -34,7 +36,7 @@ def read(library: pathlib.Path) -> None:
     headers = words_of("objdump", "-p", str(library))
     for needed in re.findall(r"NEEDED\s+(\S+)", headers):
         if OF_NVIDIA.match(needed) and not KEPT.match(needed) and not (libraries / needed).exists():
-            wanted[needed]
+            wanted[needed]  # Also where none of its names is found: the loader asks for the file.
     home_of = {}
     for home, versions in re.findall(r"required from (\S+):\n((?:\s+0x.*\n)+)", headers):
         for version in re.findall(r"(\S+)\n", versions):
@@ -71,7 +73,7 @@ def main() -> None:
     # Otherwise pip fetches them with whatever is installed next.
     for metadata in site.glob("torch-*.dist-info/METADATA"):
         lines = metadata.read_text().splitlines(keepends=True)
-        metadata.write_text("".join(line for line in lines if not re.match(r"Requires-Dist: (nvidia-|triton)", line)))
+        metadata.write_text("".join(line for line in lines if not REQUIRED.match(line)))
 
 
 main()
