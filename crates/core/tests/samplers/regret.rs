@@ -65,6 +65,9 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     })
 }
 
+/// Seeds of ours; Optuna's median is over more, so that it is not a matter of luck.
+const STUDIES: u64 = 30;
+
 #[test]
 fn the_median_regret_is_at_most_that_of_optunas() {
     let goldens: Goldens = serde_json::from_str(include_str!("../goldens/regret.json")).unwrap();
@@ -73,20 +76,19 @@ fn the_median_regret_is_at_most_that_of_optunas() {
     println!("{:<10} {:>5}  regret: lower quartile, median, upper quartile", "", "ahead");
     for golden in goldens.optuna {
         let function = functions.iter().find(|function| function.name == golden.name).unwrap();
-        let studies = golden.regrets.len() as u64;
         let ours = |method| {
-            let seeds = 0..studies;
+            let seeds = 0..STUDIES;
             let found =
                 seeds.map(|seed| least(function, seed, goldens.trials, golden.ahead, method));
             quartiles(found.collect())
         };
+        let first = quartiles(golden.regrets[..STUDIES as usize].to_vec());
         let (found, optuna) = (ours("tpe"), quartiles(golden.regrets));
-        for (who, [low, median, high]) in [
-            ("optuna", optuna),
-            ("tpe", found),
-            ("sobol", ours("sobol")),
-            ("random", ours("random")),
-        ] {
+        let mut lines = vec![("optuna", optuna), ("optuna's first 30", first), ("tpe", found)];
+        if golden.ahead == 1 {
+            lines.extend([("sobol", ours("sobol")), ("random", ours("random"))]);
+        }
+        for (who, [low, median, high]) in lines {
             println!(
                 "{:<10} {:>5}  {low:.5} {median:.5} {high:.5}  {who}",
                 golden.name, golden.ahead

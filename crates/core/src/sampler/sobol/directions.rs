@@ -5,6 +5,7 @@
 //! 2008: the first lines of their table `new-joe-kuo-6.21201`, as scipy has it.
 
 /// Dimensions that there are numbers for: more than there are keys to search.
+#[cfg(test)]
 pub(super) const DIMENSIONS: usize = 1 + FURTHER.len();
 
 /// Bits of a point.
