@@ -94,7 +94,7 @@ pub fn draft(draft: &Draft<'_>) -> String {
     let mut text = opening(draft, &grid);
     let _ = write!(
         text,
-        "[sweep]\nname = {}\nmethod = \"grid\"      # every combination; \"random\" draws, with max_trials in [budget]\n\
+        "[sweep]\nname = {}\nmethod = \"grid\"      # every combination; \"sobol\" and \"random\" draw, with max_trials in [budget]\n\
          seed = 42            # every split, draw and mask follows from it\n\
          replicates = 1       # 3 tell a difference from luck, for three times the time; see also `racing`\n\
          baseline = true      # the defaults too, beside the search: what the best one gains is told against them\n{}\n",

@@ -160,6 +160,51 @@ fn a_random_sweep_keeps_its_parameters() {
 }
 
 #[test]
+fn sequences_and_adaptive_draws_grow_and_a_hypercube_does_not() {
+    let drawn = |method: &str, trials: u64, rest: &str| {
+        let space =
+            "learning_rate = { min = 1e-5, max = 1e-4 }\nweight_decay = { min = 0.0, max = 0.1 }\n";
+        sweep(
+            &format!("method = \"{method}\""),
+            &format!("[budget]\nmax_trials = {trials}\n[parameters]\n{space}{rest}"),
+        )
+    };
+    let enqueued = "[[enqueue]]\nlearning_rate = 7e-5\n";
+    for method in ["random", "sobol", "tpe"] {
+        let (few, many) = (drawn(method, 8, ""), drawn(method, 12, ""));
+        assert_eq!(keys(&few, &many), Vec::<String>::new(), "{method}");
+        assert_eq!(grown(&few, &many).0, Vec::<u64>::new(), "{method}");
+        assert_eq!(grown(&few, &many).1.len(), 4, "{method}");
+    }
+    let few = drawn("latin_hypercube", 8, "");
+    assert_eq!(keys(&few, &drawn("latin_hypercube", 12, "")), ["budget.max_trials"]);
+    assert_eq!(keys(&few, &drawn("latin_hypercube", 8, enqueued)), ["budget.max_trials"]);
+    let with = drawn("latin_hypercube", 9, enqueued);
+    assert_eq!(keys(&few, &with), Vec::<String>::new());
+    let (left_over, added) = grown(&few, &with);
+    assert_eq!((left_over, added.len()), (vec![], 1));
+    assert_eq!(keys(&few, &drawn("sobol", 8, "")), ["sweep.method"]);
+}
+
+#[test]
+fn how_far_draws_are_ahead_of_results_is_part_of_an_adaptive_sweep() {
+    let drawn = |ahead: u64| {
+        let rest = format!(
+            "[budget]\nmax_trials = 20\n{LEARNING_RATES}batch_size = {{ min = 1, max = 64 }}\n"
+        );
+        sweep(&format!("method = \"tpe\"\nahead = {ahead}"), &rest)
+    };
+    assert_eq!(keys(&drawn(4), &drawn(2)), ["sweep.ahead"]);
+    let identity = crate::fingerprint::identity;
+    assert_ne!(identity(&drawn(4)), identity(&drawn(2)));
+    // What has its default is left out, so that sweeps from before it could be written stay what they are.
+    assert!(json!(drawn(4)).get("ahead").is_none());
+    assert_eq!(json!(drawn(2))["ahead"], 2);
+    let grid = sweep("", LEARNING_RATES);
+    assert!(identity(&grid)["sweep"].get("ahead").is_none() && json!(grid).get("ahead").is_none());
+}
+
+#[test]
 fn contents_are_compared_where_a_path_stayed_and_where_it_moved() {
     let old = sweep("", LEARNING_RATES);
     let known = [KnownCase { settings: old.settings.clone(), facts: facts("1") }];

@@ -2,13 +2,16 @@
 //!
 //! A draw is a function of (sweep, index, history), so that a resumed sweep, which reads its history from the
 //! database, goes on with the draws that it would have made anyway.
-
 //!
 //! # Source
 //! Bergstra et al., *Algorithms for Hyper-Parameter Optimization*, 2011; every choice as in Optuna 5's `TPESampler`
-//! (ten trials first, the best tenth against the others, 24 candidates, joint densities, a pending trial taken as a
-//! bad one), but for four. The first draws are quasi-random. Lists of numbers have an order. What exists in one case
-//! only is modelled jointly with what else exists there. Nothing is drawn twice.
+//! (ten trials first, the best tenth against the others, joint densities, a pending trial taken as a bad one), but for
+//! five. The first draws are quasi-random. There are more candidates. Lists of numbers have an order. What exists in
+//! one case only is modelled jointly with what else exists there. Nothing is drawn twice.
+//!
+//! Our own and not a crate: `tpe` models one parameter at a time, and `optimizer` and `parzen` hold the study
+//! themselves and draw from generators with a state. What is needed is a function of a history, over cases and
+//! constraints.
 
 mod axis;
 mod model;
@@ -71,16 +74,14 @@ pub fn draw(
     history: &[Known<'_>],
     is_taken: &dyn Fn(&Configuration) -> bool,
 ) -> Result<Configuration, Dry> {
-    let known: BTreeSet<String> = history.iter().map(|one| written(one.configuration)).collect();
     let is_free = |configuration: &Configuration| {
         sweep.constraint_on(configuration).is_none()
-            && !known.contains(&written(configuration))
+            && history.iter().all(|one| one.configuration != configuration)
             && !is_taken(configuration)
     };
     let finished = history.iter().filter(|one| one.outcome.is_known()).count();
     if (finished as u64) < STARTUP {
-        return free(sweep, &known, is_taken, 1)
-            .map(|mut found| found.pop().expect("one at least"));
+        return free(sweep, &is_free, 1).map(|mut found| found.pop().expect("one at least"));
     }
     let (good, others) = split(sweep, history, finished);
     let model = Model { sweep, good, others, seed: sweep.seed.stream("tpe", index) };
@@ -88,7 +89,7 @@ pub fn draw(
         return Ok(configuration);
     }
     // All that the model would try is there already: the best of what is left, as far as it can be found.
-    let left = free(sweep, &known, is_taken, LEFT)?;
+    let left = free(sweep, &is_free, LEFT)?;
     let scored = left.into_iter().map(|one| (model.score(&one), one));
     let best = scored.reduce(|best, one| if one.0 > best.0 { one } else { best });
     Ok(best.expect("one at least").1)
@@ -161,8 +162,7 @@ pub(super) fn drawn_ahead(sweep: &Sweep) -> usize {
 /// Returns the first draws of the Sobol sequence that are not there yet: one at least, `most` at most.
 fn free(
     sweep: &Sweep,
-    known: &BTreeSet<String>,
-    is_taken: &dyn Fn(&Configuration) -> bool,
+    is_free: &dyn Fn(&Configuration) -> bool,
     most: usize,
 ) -> Result<Vec<Configuration>, Dry> {
     let (sequence, order) = (Sequence::new(sweep), dependency_order(sweep));
@@ -173,8 +173,7 @@ fn free(
     while found.len() < most && fruitless < FRUITLESS_DRAWS {
         let configuration = drawn::draw(sweep, &order, |place| sequence.unit(index, place));
         (index, fruitless) = (index + 1, fruitless + 1);
-        let text = written(&configuration);
-        if !drawn.insert(text.clone()) {
+        if !drawn.insert(written(&configuration)) {
             continue;
         }
         let is_refused = sweep.constraint_on(&configuration).is_some();
@@ -182,7 +181,7 @@ fn free(
         if !is_refused {
             // What is known stands at the beginning of the sequence, and does not count.
             fruitless = 0;
-            if !known.contains(&text) && !is_taken(&configuration) {
+            if is_free(&configuration) {
                 found.push(configuration);
             }
         }

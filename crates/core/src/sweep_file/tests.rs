@@ -50,7 +50,7 @@ x = 1
         "\
 s.toml:18: unknown section or key `extra` (sections: sweep, parameters, enqueue, constraints, train, model, data, early_stop, run, budget, failure)
 s.toml:2: [sweep] `name`: expected letters, digits, `-`, `_` and `.`, found \"x y\"
-s.toml:3: [sweep] `method`: expected one of \"grid\", \"random\", found \"gird\"
+s.toml:3: [sweep] `method`: expected one of \"grid\", \"random\", \"sobol\", \"latin_hypercube\", \"tpe\", found \"gird\"
 s.toml:5: unknown parameter `learning_rat` (did you mean `learning_rate`?)
 s.toml:6: parameter `batch_size`: expected a whole number of 1 or more, found 1.5
 s.toml:7: parameter `dropout`: `min` (0.3) must be less than `max` (0.1) (swap the two, or write `values = [...]`)

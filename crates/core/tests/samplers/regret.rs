@@ -65,22 +65,22 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     })
 }
 
-#[test]
-fn the_median_regret_is_at_most_that_of_optunas() {
+/// Compares ours with Optuna's over the first so many seeds, and prints the quartiles of both and of what follows no
+/// results.
+fn compare(studies: usize, aheads: &[u64]) {
     let goldens: Goldens = serde_json::from_str(include_str!("../goldens/regret.json")).unwrap();
     let functions = all();
     let mut worse = Vec::new();
     println!("{:<10} {:>5}  regret: lower quartile, median, upper quartile", "", "ahead");
-    for golden in goldens.optuna {
+    for golden in goldens.optuna.into_iter().filter(|golden| aheads.contains(&golden.ahead)) {
         let function = functions.iter().find(|function| function.name == golden.name).unwrap();
-        let studies = golden.regrets.len() as u64;
         let ours = |method| {
-            let seeds = 0..studies;
+            let seeds = 0..studies as u64;
             let found =
                 seeds.map(|seed| least(function, seed, goldens.trials, golden.ahead, method));
             quartiles(found.collect())
         };
-        let (found, optuna) = (ours("tpe"), quartiles(golden.regrets));
+        let (found, optuna) = (ours("tpe"), quartiles(golden.regrets[..studies].to_vec()));
         for (who, [low, median, high]) in [
             ("optuna", optuna),
             ("tpe", found),
@@ -97,4 +97,16 @@ fn the_median_regret_is_at_most_that_of_optunas() {
         }
     }
     assert!(worse.is_empty(), "{worse:#?}");
+}
+
+#[test]
+fn the_median_regret_is_at_most_that_of_optunas() {
+    compare(30, &[1]);
+}
+
+/// Medians of 30 vary by a sixth; those of 100 by a tenth. Half a minute on one core.
+#[test]
+#[ignore = "over a hundred seeds, and four trials at a time too"]
+fn over_a_hundred_seeds_it_is_too() {
+    compare(100, &[1, 4]);
 }

@@ -88,7 +88,7 @@ pub(super) fn directions(dimension: usize) -> [u32; BITS] {
         for place in degree..BITS {
             numbers[place] = (1..=degree).fold(numbers[place - degree], |number, back| {
                 let coefficient = polynomial >> (degree - back) & 1;
-                number ^ coefficient * (numbers[place - back] << back)
+                number ^ (coefficient * (numbers[place - back] << back))
             });
         }
     }

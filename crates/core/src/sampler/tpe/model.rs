@@ -10,8 +10,9 @@ use crate::seed::Seed;
 use crate::sweep::Sweep;
 use crate::value::Value;
 
-/// Points of which the most promising is taken.
-const CANDIDATES: usize = 24;
+/// Points of which the most promising is taken. Optuna draws 24; with more, medians of regret were lower on all functions
+/// that we tried (`crates/core/tests/samplers`), and a draw costs less than a millisecond anyway.
+const CANDIDATES: usize = 96;
 /// How often candidates are drawn anew where all are there already.
 const ROUNDS: u64 = 4;
 /// Configurations that are looked at in a round at most: cases within cases multiply.

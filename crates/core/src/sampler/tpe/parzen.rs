@@ -5,6 +5,8 @@
 //! over its axes, widths by the distances to the neighbours, held between the whole range and a hundredth of it.
 //! A golden file holds the two together.
 
+use std::f64::consts::PI;
+
 use super::axis::{Scale, cell_of};
 use super::normal::{between, quantile_between};
 use crate::sampler::splitmix::Stream;
@@ -21,9 +23,22 @@ pub(super) struct Parzen {
 
 /// The kernels along one axis.
 enum Kernels {
-    Numbers { centres: Vec<f64>, widths: Vec<f64>, masses: Vec<f64>, cells: Option<usize> },
+    Numbers { centres: Vec<f64>, widths: Vec<f64>, heights: Heights },
     Words { shares: Vec<Vec<f64>> },
 }
+
+/// Logarithms of what the kernels along an axis of numbers have to be divided or multiplied by.
+enum Heights {
+    /// Of a range: the logarithm of each kernel's height.
+    Peaks(Vec<f64>),
+    /// Of a few cells: the logarithm of what lies in each, kernel by kernel.
+    Cells(Vec<Vec<f64>>),
+    /// Of many cells: their number, and what of each kernel lies in [0, 1].
+    Many(usize, Vec<f64>),
+}
+
+/// Cells that are few.
+const FEW: usize = 64;
 
 impl Parzen {
     /// Makes the density of observations, oldest first; each has a place on every axis.
@@ -74,10 +89,23 @@ impl Kernels {
         let mut widths = widths(&centres);
         centres.push(0.5);
         widths.push(1.0);
-        let inside =
-            |(centre, width): (&f64, &f64)| between(-centre / width, (1.0 - centre) / width);
-        let masses = centres.iter().zip(&widths).map(inside).collect();
-        Self::Numbers { centres, widths, masses, cells }
+        let kernels = || centres.iter().copied().zip(widths.iter().copied());
+        let inside = |(centre, width): (f64, f64)| between(-centre / width, (1.0 - centre) / width);
+        let masses: Vec<f64> = kernels().map(inside).collect();
+        let heights = match cells {
+            None => {
+                let peak = |(mass, width): (&f64, &f64)| -((2.0 * PI).sqrt() * width * mass).ln();
+                Heights::Peaks(masses.iter().zip(&widths).map(peak).collect())
+            }
+            Some(count) if count <= FEW => {
+                let row = |((centre, width), mass): ((f64, f64), &f64)| {
+                    (0..count).map(|cell| cell_log(centre, width, *mass, cell, count)).collect()
+                };
+                Heights::Cells(kernels().zip(&masses).map(row).collect())
+            }
+            Some(count) => Heights::Many(count, masses),
+        };
+        Self::Numbers { centres, widths, heights }
     }
 
     fn words(places: &[f64], count: usize) -> Self {
@@ -112,26 +140,29 @@ impl Kernels {
 
     fn log_density(&self, kernel: usize, place: f64) -> f64 {
         match self {
-            Self::Numbers { centres, widths, masses, cells } => {
-                let (centre, width, mass) = (centres[kernel], widths[kernel], masses[kernel]);
-                let deviations = |point: f64| (point - centre) / width;
-                match cells {
-                    Some(cells) => {
-                        let (cell, cells) = (cell_of(place, *cells) as f64, *cells as f64);
-                        let within =
-                            between(deviations(cell / cells), deviations((cell + 1.0) / cells));
-                        (within / mass).ln()
+            Self::Numbers { centres, widths, heights } => {
+                let (centre, width) = (centres[kernel], widths[kernel]);
+                match heights {
+                    Heights::Peaks(peaks) => {
+                        let deviations = (place - centre) / width;
+                        peaks[kernel] - deviations * deviations / 2.0
                     }
-                    None => {
-                        let from_centre = deviations(place);
-                        let height = (2.0 * std::f64::consts::PI).sqrt() * width * mass;
-                        -from_centre * from_centre / 2.0 - height.ln()
+                    Heights::Cells(rows) => rows[kernel][cell_of(place, rows[kernel].len())],
+                    Heights::Many(count, masses) => {
+                        let cell = cell_of(place, *count);
+                        cell_log(centre, width, masses[kernel], cell, *count)
                     }
                 }
             }
             Self::Words { shares } => shares[kernel][place as usize].ln(),
         }
     }
+}
+
+/// Returns the logarithm of the share of a kernel that lies in a cell.
+fn cell_log(centre: f64, width: f64, mass: f64, cell: usize, cells: usize) -> f64 {
+    let edge = |cell: usize| (cell as f64 / cells as f64 - centre) / width;
+    (between(edge(cell), edge(cell + 1)) / mass).ln()
 }
 
 /// Returns what each observation counts, oldest first.
