@@ -24,7 +24,7 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
     for part in ["1e-2", "search here", "learning_rate = { values = [", "log_uniform_values"] {
         assert!(probed.stdout.contains(part), "{part} in {}", probed.stdout);
     }
-    let kinds = "select sweeps.name, kind, state, total_steps from sweep_trials join sweeps on sweeps.id = sweep";
+    let kinds = "select sweeps.name, kind, sweep_trials.state, total_steps from sweep_trials join sweeps on sweeps.id = sweep";
     assert_eq!(sandbox.rows(kinds), ["smoke-probe|probe|completed|120"]);
 
     // Done, it is shown again, and nothing is trained.
@@ -91,7 +91,7 @@ fn the_probe_of_a_stored_sweep_stands_beside_its_search() {
         .expect_code(0);
     assert_eq!(sandbox.converge(&["best", "--json"]).expect_code(0).json(), before);
     let status = sandbox.converge(&["status"]).expect_code(0).stdout;
-    assert!(status.contains("beside the search (refits, probes): 1 completed"), "{status}");
+    assert!(status.contains("smoke beside the search: 1 completed"), "{status}");
     let shown = sandbox.converge(&["show", "last"]).expect_code(0).stdout;
     assert!(shown.starts_with("trial 3 (probe) of sweep `smoke`: completed"), "{shown}");
     assert!(shown.contains("learning rates from 1e-7 to 1e0"), "{shown}");

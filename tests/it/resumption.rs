@@ -86,7 +86,7 @@ fn failed_trials_are_queued_again_by_class_and_a_finished_sweep_goes_on() {
         .json();
     assert_eq!(
         dry["counts"],
-        serde_json::json!({ "continue": 0, "start": 0, "retry": 1, "skip": 5 })
+        serde_json::json!({ "continue": 0, "start": 0, "retry": 1, "skip": 5, "wait": 0 })
     );
     assert_eq!(dry["trials"][3]["action"], "retry");
     assert_eq!(dry["trials"][3]["failures"]["killed"], 6);
@@ -158,7 +158,7 @@ fn a_dry_run_reads_what_a_dead_scheduler_left_unread_and_changes_nothing() {
     assert_eq!(dry["left_behind_workers"], 2);
     assert_eq!(
         dry["counts"],
-        serde_json::json!({ "continue": 2, "start": 4, "retry": 0, "skip": 0 })
+        serde_json::json!({ "continue": 2, "start": 4, "retry": 0, "skip": 0, "wait": 0 })
     );
     let promised: Vec<u64> = dry["trials"]
         .as_array()

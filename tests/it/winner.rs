@@ -332,7 +332,7 @@ fn a_refit_stands_beside_the_search_and_is_kept() {
     assert_eq!(after["state"], "finished");
     assert_eq!(after["beside"]["completed"], 1);
     let status = sandbox.converge(&["status"]).expect_code(0).stdout;
-    assert!(status.contains("beside the search (refits, probes): 1 completed"), "{status}");
+    assert!(status.contains("smoke beside the search: 1 completed"), "{status}");
     let trials = sandbox.converge(&["trials"]).expect_code(0).stdout;
     assert!(trials.lines().next().unwrap().contains("kind"), "{trials}");
     let chosen = sandbox.converge(&["trials", "--where", "kind=refit", "--json"]).expect_code(0);

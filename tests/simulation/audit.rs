@@ -193,14 +193,14 @@ impl Checker {
         let mut outcomes = BTreeMap::new();
         let mut points = BTreeSet::new();
         for (id, state, class, value, step, ended_at, point) in trials {
+            if !points.insert(point.clone()) {
+                return wrong(format!("trial {id} is a point of the grid that is there twice"));
+            }
             let Some(planned) = sweep.planned(other, TrialId(id)) else {
                 return wrong(format!("nobody planned trial {id}"));
             };
             if point != planned.point {
                 return wrong(format!("trial {id} is {point}, planned was {}", planned.point));
-            }
-            if !points.insert(point) {
-                return wrong(format!("trial {id} is a point of the grid that is there twice"));
             }
             let own: Vec<(i64, &Attempt)> = attempts
                 .iter()

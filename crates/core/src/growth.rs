@@ -144,7 +144,7 @@ impl Growth {
     /// Returns the trials that are to be added now, with their numbers, and counts them as present.
     ///
     /// To be called until it returns none: what is added may let more follow.
-    pub fn next(&mut self) -> Vec<(u64, PlannedTrial)> {
+    pub fn advance(&mut self) -> Vec<(u64, PlannedTrial)> {
         let mut added = Vec::new();
         if self.stage == Stage::Drawing {
             added = self.draw();
@@ -155,12 +155,12 @@ impl Growth {
         added.into_iter().map(|planned| (self.add(&planned), planned)).collect()
     }
 
-    /// Returns what the sweep does next, as of the last call of [`Growth::next`].
+    /// Returns what the sweep does next, as of the last call of [`Growth::advance`].
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Returns whether all trials have ended and none will be added, as of the last call of [`Growth::next`].
+    /// Returns whether all trials have ended and none will be added, as of the last call of [`Growth::advance`].
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over && self.open.is_empty()
     }

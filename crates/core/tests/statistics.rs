@@ -1,6 +1,6 @@
 //! The statistics of `best` on simulated sweeps whose truth is known: `docs/statistics.md` has the figures.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
+#![expect(clippy::print_stdout, reason = "figures of a simulation are told")]
 
 #[path = "statistics/reference.rs"]
 mod reference;

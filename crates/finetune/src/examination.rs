@@ -56,7 +56,7 @@ pub struct Origin {
 pub struct Scores {
     /// Rows.
     pub examples: u64,
-    /// All metrics of the task, without a split in their names.
+    /// All metrics of the task.
     pub metrics: Vec<(String, f64)>,
     /// What of the file is not new to the model.
     pub overlap: Overlap,
@@ -75,7 +75,7 @@ pub struct Overlap {
     pub unknown: Option<String>,
 }
 
-/// Examines a model; none if `control` said to stop.
+/// Examines a model, without a split in the names of metrics; none if `control` said to stop.
 ///
 /// # Errors
 /// Every problem with the file, each with its line.
@@ -122,8 +122,8 @@ pub fn examine(
     Ok(Some(Scores { examples: examples.len() as u64, metrics, overlap }))
 }
 
-/// Judges a model on the test split of its own sweep; returns its size and the metrics, `test/` before their names, or
-/// none if `control` said to stop.
+/// Judges a model on the test split of its own sweep, with `test/` before the names of metrics; none if `control` said
+/// to stop.
 ///
 /// # Errors
 /// Where the split cannot be drawn again, or there is none.
@@ -132,7 +132,7 @@ pub fn test(
     folder: &Path,
     origin: &Origin,
     control: &mut dyn FnMut() -> Control,
-) -> Result<Option<(u64, Vec<(String, f64)>)>, Vec<Problem>> {
+) -> Result<Option<Scores>, Vec<Problem>> {
     let refused = |message: String| vec![Problem::new("", message)];
     let dataset = splits(origin, folder)
         .map_err(|why| refused(format!("the test split cannot be drawn again: {why}")))?;
@@ -140,7 +140,11 @@ pub fn test(
     let sequences = Sequences { encoder: &model.encoder, max_length: model.max_length };
     let labels = model.labels();
     let found = evaluate(&model.model, &examples, sequences, labels.len(), &model.device, control);
-    Ok(found.map(|found| (examples.len() as u64, found.metrics("test", model.task(), labels))))
+    Ok(found.map(|found| Scores {
+        examples: examples.len() as u64,
+        metrics: found.metrics("test", model.task(), labels),
+        overlap: Overlap::default(),
+    }))
 }
 
 fn overlap(examples: &Examples, hash: &str, origin: &Origin, model: &Path) -> Overlap {

@@ -141,9 +141,10 @@ fn read(reader: &Reader, id: converge_core::ids::SweepId, name: String) -> Resul
 impl Grid {
     /// Returns what a trial stands with after a step.
     fn value(&self, trial: &Recorded, until: u64) -> Option<f64> {
-        let seen = trial.curve.iter().filter(|(step, _)| *step <= until).map(|(_, value)| *value);
+        let mut seen =
+            trial.curve.iter().filter(|(step, _)| *step <= until).map(|(_, value)| *value);
         match self.objective.at {
-            At::Last => seen.last(),
+            At::Last => seen.next_back(),
             At::Best => {
                 seen.reduce(
                     |best, value| {

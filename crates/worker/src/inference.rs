@@ -110,7 +110,7 @@ fn answer(
             let mut control = || mouth.say(&Answer::Beat);
             let scores =
                 converge_finetune::test(&model, &folder, &origin_of(*origin), &mut control)?;
-            if let Some((examples, metrics)) = scores {
+            if let Some(converge_finetune::Scores { examples, metrics, .. }) = scores {
                 mouth.say(&Answer::Scores { examples, metrics, overlap: Overlap::default() });
             }
             Ok(())

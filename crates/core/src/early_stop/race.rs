@@ -157,11 +157,11 @@ impl Race {
         chosen.extend((0..most).filter(|place| open(&ranked[*place])));
         let last = most.checked_sub(1).map(|place| ranked[place]);
         if let Some(last) = last.and_then(|last| standing_at(trials, last, rung)) {
-            for place in most..ranked.len() {
-                if !open(&ranked[place]) {
+            for (place, trial) in ranked.iter().enumerate().skip(most) {
+                if !open(trial) {
                     continue;
                 }
-                match standing_at(trials, ranked[place], rung) {
+                match standing_at(trials, *trial, rung) {
                     Some(standing) if terms.is_tied(last, standing) => chosen.push(place),
                     _ => break,
                 }

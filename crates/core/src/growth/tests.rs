@@ -77,7 +77,7 @@ impl Played {
     fn play(mut self, workers: usize, seed: u64, result: impl Fn(&Present) -> Outcome) -> Self {
         let mut running: Vec<usize> = Vec::new();
         for turn in 0.. {
-            while let added @ [_, ..] = &*self.growth.next() {
+            while let added @ [_, ..] = &*self.growth.advance() {
                 let added = added.iter().map(|(number, planned)| present(*number, planned));
                 self.trials.extend(added);
             }
@@ -175,21 +175,21 @@ fn a_draw_waits_for_the_trials_that_it_is_drawn_from_and_for_no_others() {
     let mut played = Played::new(&sweep);
     let first = played.trials.len();
     assert_eq!(first as u64, crate::sampler::tpe::STARTUP + 2);
-    assert_eq!(played.growth.next(), []);
+    assert_eq!(played.growth.advance(), []);
     // Number 13 is drawn from 1 to 10, whatever became of 11 and 12.
     for number in (2..=10).chain([12]) {
         played.growth.end(number, Outcome::Completed(Some(0.5)));
-        assert_eq!(played.growth.next(), [], "after {number}");
+        assert_eq!(played.growth.advance(), [], "after {number}");
     }
     played.growth.end(1, Outcome::Completed(Some(0.5)));
-    let numbers: Vec<u64> = played.growth.next().iter().map(|(number, _)| *number).collect();
+    let numbers: Vec<u64> = played.growth.advance().iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [13]);
-    assert_eq!(played.growth.next(), []);
+    assert_eq!(played.growth.advance(), []);
     assert_eq!((played.growth.stage(), played.growth.total()), (Stage::Drawing, Some(24)));
     played.growth.end(11, Outcome::Failed);
     // 14 from 1 to 11, 15 from 1 to 12; 16 needs 13.
     let mut numbers = Vec::new();
-    while let Some((number, _)) = played.growth.next().pop() {
+    while let Some((number, _)) = played.growth.advance().pop() {
         numbers.push(number);
     }
     assert_eq!(numbers, [14, 15]);

@@ -45,12 +45,12 @@ impl Growing {
     /// Returns whether all trials have ended and none will be added.
     pub fn is_over(&self) -> bool {
         let mut ahead = self.growth.clone();
-        self.unscored.is_empty() && ahead.next().is_empty() && ahead.is_over()
+        self.unscored.is_empty() && ahead.advance().is_empty() && ahead.is_over()
     }
 
     /// Returns whether trials follow from what is known.
     pub(super) fn would_grow(&self) -> bool {
-        self.unscored.is_empty() && !self.growth.clone().next().is_empty()
+        self.unscored.is_empty() && !self.growth.clone().advance().is_empty()
     }
 
     /// Returns how many trials the search will have in all; none where results decide it.
@@ -169,7 +169,7 @@ impl Reactor {
             return;
         }
         loop {
-            let added = growing.growth.next();
+            let added = growing.growth.advance();
             if added.is_empty() {
                 return;
             }

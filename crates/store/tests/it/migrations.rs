@@ -118,7 +118,7 @@ fn opening_again_changes_nothing() {
     drop(Store::create_or_open(&path).unwrap());
     assert_eq!(dump(&path), before);
     let version = query(&path, "PRAGMA user_version");
-    assert_eq!((version.len(), version[0].as_str()), (1, "8"));
+    assert_eq!((version.len(), version[0].as_str()), (1, "9"));
     assert_eq!(query(&path, "PRAGMA application_id"), [0x436e_7667.to_string()]);
     assert_eq!(query(&path, "PRAGMA journal_mode"), ["wal"]);
 }
@@ -151,14 +151,14 @@ fn a_newer_database_is_refused_and_left_alone() {
     raw(&path).pragma_update(None, "user_version", 99).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let error = Store::create_or_open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 8, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 9, .. }));
     let sentence = format!(
-        "`{}` was written by a newer converge (schema version 99; this one knows 8)",
+        "`{}` was written by a newer converge (schema version 99; this one knows 9)",
         path.display()
     );
     assert_eq!(error.to_string(), sentence);
     let error = Reader::open(&path).unwrap_err();
-    assert!(matches!(error, ReadError::Newer { found: 99, known: 8, .. }));
+    assert!(matches!(error, ReadError::Newer { found: 99, known: 9, .. }));
     assert_eq!(error.to_string(), sentence);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
@@ -169,7 +169,7 @@ fn an_older_database_asks_readers_to_wait_for_a_writer() {
     let path = home.path();
     drop(home.store);
     raw(&path).pragma_update(None, "user_version", 1).unwrap();
-    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 8, .. })));
+    assert!(matches!(Reader::open(&path), Err(ReadError::Older { found: 1, known: 9, .. })));
 }
 
 #[test]

@@ -287,6 +287,7 @@ fn a_finished_sweep() {
     let mut watched = running();
     watched.sweep = sweep(SweepStanding::Finished);
     watched.sweep.trials = TrialCounts { completed: 3, diverged: 1, ..TrialCounts::default() };
+    watched.sweep.planned = Some(4);
     watched.sweep.best.as_mut().unwrap().trials = vec![1, 2, 3];
     watched.rows = [1, 2, 3].map(|number| row(number, Completed)).into();
     watched.rows.push(row(4, Standing::Diverged));
