@@ -9,6 +9,7 @@ const FILES: &[(&str, usize)] = &[
     ("bench_grid.toml", 12),
     ("movie_reviews_grid.toml", 24),
     ("movie_reviews_random.toml", 12),
+    ("movie_reviews_sobol.toml", 16),
     ("quickstart.toml", 6),
     ("smoke.toml", 6),
 ];
