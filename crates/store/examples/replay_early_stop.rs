@@ -2,14 +2,16 @@
 //!
 //! `cargo run --release -p converge-store --example replay_early_stop DATABASE [SWEEP...]`: all finished sweeps of the
 //! home where none is named. A trial that goes on has the curve that it had, since rungs change nothing of a training.
+//! Ties are told as in a sweep: by the answers to each validation example where they were kept.
 //!
 //! Columns: steps done, of all (mean, and the largest of the sweeps); the best value among the trials that went on to
 //! the end, and how far it is behind the best of the full sweep, in points and in standard errors of that best
 //! (binomial: one model on so many examples); in how many sweeps it is at most one of them behind.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use converge_core::early_stop::{EarlyStop, Ended, Known, Ladder, Rule, Standing, Verdict};
+use converge_core::early_stop::{EarlyStop, Ended, Known, Ladder, Marks, Rule, Standing, Verdict};
 use converge_core::facts::Facts;
 use converge_core::objective::{At, Objective};
 use converge_core::sweep::Sweep;
@@ -24,6 +26,8 @@ struct Recorded {
     total_steps: u64,
     /// Step and value of each evaluation.
     curve: Vec<(u64, f64)>,
+    /// What can be compared example by example, of the evaluations of which it is known.
+    marks: BTreeMap<u64, Marks>,
 }
 
 /// A sweep that ran in full.
@@ -102,7 +106,7 @@ fn rules() -> Vec<(String, EarlyStop)> {
     };
     for ties in [true, false] {
         let plain = |rule| EarlyStop { rule, ties, ..EarlyStop::default() };
-        for keep in [1.0, 3.0, 6.0] {
+        for keep in [1.0, 2.0, 3.0, 6.0] {
             add(EarlyStop { keep: Some(keep), ..plain(Rule::TopK) }, &format!(" keep={keep}"));
         }
         add(plain(Rule::TopK), " keep=1/3");
@@ -128,11 +132,17 @@ fn read(reader: &Reader, id: converge_core::ids::SweepId, name: String) -> Resul
     let mut trials = Vec::new();
     for trial in reader.trials(id)?.iter().filter(|trial| trial.kind.is_ranked()) {
         let curve = reader.curve(trial.id, &sweep.objective.metric)?;
+        let evaluations: Vec<_> = curve.iter().map(|point| (trial.id, point.step)).collect();
+        let items = reader.item_results(&evaluations)?;
+        let marks = curve.iter().zip(items).filter_map(|(point, items)| {
+            Some((point.step, Marks::of(&items?, &sweep.objective.metric)?))
+        });
         trials.push(Recorded {
             facts: usize::try_from(trial.facts_index)?,
             settings: reader.settings(trial.id)?.ok_or("a trial has no settings")?,
             total_steps: trial.total_steps,
             curve: curve.iter().map(|point| (point.step, point.value)).collect(),
+            marks: marks.collect(),
         });
     }
     Ok(Grid { name, objective: sweep.objective, facts: record.facts, trials })
@@ -184,7 +194,7 @@ impl Grid {
         let standing = |trial: &Recorded, until| Standing {
             value: self.value(trial, until),
             examples: self.examples(),
-            marks: None,
+            marks: trial.marks.get(&until).cloned(),
         };
         let mut steps: Vec<u64> = vec![0; self.trials.len()];
         let mut ready: Vec<usize> = (0..self.trials.len()).collect();
