@@ -2,18 +2,17 @@
 //! same ranks, as if nothing had been.
 //!
 //! ```text
-//! cargo nextest run --release -p converge-tests --test simulation --run-ignored all promotions
+//! SIMULATION_SEEDS=0..5000 cargo nextest run --release -p converge-tests --test simulation promotions_are
 //! SEED=123 cargo nextest run --release -p converge-tests --test simulation promotions_of_one_seed
 //! ```
 
 use std::time::Instant;
 
-use crate::Simulation;
 use crate::sweep::Sweep;
+use crate::{Simulation, named_seeds};
 
-/// Histories that are played each time, and with `--run-ignored all`.
-const FEW: u64 = 600;
-const MANY: u64 = 5_000;
+/// Histories of a run without other wishes.
+const HISTORIES: u64 = 600;
 
 fn play(seeds: std::ops::Range<u64>) {
     let simulation = Simulation::of(Sweep::early_stopping());
@@ -27,16 +26,8 @@ fn play(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn promotions_are_those_of_an_undisturbed_run() {
-    play(0..FEW);
-}
-
-#[test]
-#[ignore = "half a minute of two processors"]
-fn promotions_are_those_of_an_undisturbed_run_in_many_histories() {
-    std::thread::scope(|scope| {
-        scope.spawn(|| play(FEW..MANY / 2));
-        scope.spawn(|| play(MANY / 2..MANY));
-    });
+    let (first, end) = named_seeds().unwrap_or((0, HISTORIES));
+    play(first..end);
 }
 
 #[test]

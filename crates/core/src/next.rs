@@ -54,6 +54,8 @@ pub struct Past<'a> {
     pub sweep: &'a Sweep,
     /// What came of it.
     pub tried: &'a [Tried],
+    /// Trials that were stopped early: what they would have come to is not known.
+    pub stopped: u64,
     /// Examples that the objective was measured on, where it is a share of them.
     pub examples: Option<u64>,
     /// The name of the next one.
@@ -232,7 +234,11 @@ impl View<'_> {
                     return decision(Fate::Fixed(value.clone()), why);
                 }
                 Effect::Unknown if distinct(&name, &with) < 2 => {
-                    return decision(Fate::Fixed(value.clone()), "had this value only".into());
+                    let why = match self.past.stopped {
+                        0 => "had this value only",
+                        _ => "had this value in all that were trained to the end",
+                    };
+                    return decision(Fate::Fixed(value.clone()), why.into());
                 }
                 Effect::Unknown | Effect::Some => {}
             }

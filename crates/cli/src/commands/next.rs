@@ -70,7 +70,8 @@ fn compose(record: &SweepRecord, tried: &[Tried], name: &str) -> Result<next::Ne
     let of_validation = sweep.objective.metric.starts_with("validation/");
     let examples = record.facts.first().and_then(|facts| facts.validation.as_ref());
     let examples = examples.filter(|_| of_validation).map(|split| split.examples);
-    let past = Past { sweep: &sweep, tried, examples, name, path: &path };
+    let stopped = record.counts.stopped;
+    let past = Past { sweep: &sweep, tried, stopped, examples, name, path: &path };
     next::next(&past).map_err(|error| match error {
         NoNext::NothingWorked { tried: 0 } if record.counts.total() == 0 => Report::usage(
             format!("sweep `{}` has no search, only trials beside it", record.name),

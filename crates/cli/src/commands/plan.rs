@@ -338,7 +338,10 @@ fn early_stop(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], step
         }
         _ => rule.rungs(prepared.facts[trial.case].train.examples, &trial.settings.train),
     };
-    let rungs: Vec<Vec<u64>> = planned.iter().map(rungs_of).collect();
+    // What stands beside the search is compared at no rung.
+    let (planned, beside): (Vec<_>, Vec<_>) =
+        planned.iter().partition(|trial| trial.kind.is_ranked());
+    let rungs: Vec<Vec<u64>> = planned.iter().map(|trial| rungs_of(trial)).collect();
     let most = rungs.iter().map(Vec::len).max().unwrap_or(0);
     if most == 0 {
         let why = "no trial is evaluated before its end at or after `first`";
@@ -370,6 +373,7 @@ fn early_stop(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], step
     }
     let whole = mean(&mut planned.iter().map(|trial| trial.total_steps));
     expected += on as f64 * (whole - before);
+    expected += beside.iter().map(|trial| trial.total_steps as f64).sum::<f64>();
     let share_of = expected / (steps as f64).max(1.0);
     let mut at: Vec<String> = rungs
         .iter()

@@ -37,7 +37,8 @@ struct Told {
 }
 
 fn told(sweep: &Sweep, tried: &[Tried]) -> Told {
-    let past = Past { sweep, tried, examples: Some(500), name: "old-2", path: &|path| path.into() };
+    let path = |path: &str| path.into();
+    let past = Past { sweep, tried, stopped: 0, examples: Some(500), name: "old-2", path: &path };
     let next = next(&past).unwrap();
     let read = sweep_file::read(&next.text, "old-2.toml", &[])
         .unwrap_or_else(|problems| panic!("{problems:?}\n{}", next.text));
@@ -203,9 +204,29 @@ fn a_sweep_of_one_configuration_becomes_its_replicates() {
 fn nothing_that_worked_is_said_and_nothing_is_written() {
     let sweep = sweep("[parameters]\nlearning_rate = { values = [1.0, 2.0] }");
     let tried = run(&sweep, |_| None);
-    let past =
-        Past { sweep: &sweep, tried: &tried, examples: None, name: "x", path: &|path| path.into() };
+    let past = Past {
+        sweep: &sweep,
+        tried: &tried,
+        stopped: 0,
+        examples: None,
+        name: "x",
+        path: &|path| path.into(),
+    };
     assert_eq!(next(&past), Err(NoNext::NothingWorked { tried: 2 }));
+}
+
+#[test]
+fn what_was_stopped_early_is_no_reason_and_is_counted() {
+    let sweep = sweep("[parameters]\noptimizer = { values = [\"adamw\", \"sgd\"] }");
+    let tried = &run(&sweep, |_| Some(0.7))[..1];
+    let path = |path: &str| path.into();
+    let past =
+        Past { sweep: &sweep, tried, stopped: 3, examples: None, name: "old-2", path: &path };
+    let next = next(&past).unwrap();
+    assert_eq!(next.decisions[0].why, "had this value in all that were trained to the end");
+    let opening = "# stopped  3 trials were stopped early and are left out\n";
+    assert!(next.text.contains(opening), "{}", next.text);
+    assert!(next.text.contains("from its one configuration."), "{}", next.text);
 }
 
 #[test]

@@ -50,9 +50,12 @@ impl Writer<'_> {
         let sweep = self.past.sweep;
         let metric = &sweep.objective.metric;
         let mut text = format!(
-            "# The sweep after `{}`, written by `converge next` from its {} configurations. Change what you know better.\n#\n",
+            "# The sweep after `{}`, written by `converge next` from its {}. Change what you know better.\n#\n",
             one_line(&sweep.name),
-            self.past.tried.len()
+            match self.past.tried.len() {
+                1 => "one configuration".into(),
+                more => format!("{more} configurations"),
+            }
         );
         let mut say = |what: &str, words: String| {
             let _ = writeln!(text, "# {what:<8} {}", one_line(&words));
@@ -89,6 +92,12 @@ impl Writer<'_> {
                 format!(
                     "{lost} trials diverged or failed; where nothing else happened is left out"
                 ),
+            );
+        }
+        if self.past.stopped > 0 {
+            say(
+                "stopped",
+                format!("{} trials were stopped early and are left out", self.past.stopped),
             );
         }
         say("cost", self.cost());

@@ -88,7 +88,10 @@ fn ties(compared: &Compared, tied: &[usize]) -> String {
     let others: Vec<u64> =
         tied.iter().filter(|place| **place != compared.standing.winner).flat_map(trials).collect();
     if others.is_empty() {
-        return "no other configuration can be the best one, as far as noise goes".into();
+        return match compared.standing.compared {
+            1 => "it is the only one that can be compared".into(),
+            _ => "no other of those compared can be the best one, as far as noise goes".into(),
+        };
     }
     let mut text = format!("{} cannot be told apart from it", named(&others));
     match compared.standing.cheapest {
