@@ -63,7 +63,8 @@ fn a_best_in_the_middle_is_looked_at_more_closely_with_more_seeds() {
     let tried = run(&sweep, |one| Some(peak(number(one, "learning_rate"), 1e-4)));
     let told = told(&sweep, &tried);
     assert_eq!(told.searched()["learning_rate"], "3.3e-5, 5.8e-5, 1e-4, 1.7e-4, 3e-4");
-    assert_eq!((told.read.name.as_str(), told.read.replicates), ("old-2", 3));
+    assert_eq!((told.read.name.as_str(), told.read.replicates), ("old-2", 1));
+    assert!(told.read.racing, "further seeds go where they decide something");
     assert_eq!(told.read.seed, sweep.seed);
     assert_eq!(told.read.enqueue.len(), 1);
     assert_eq!(told.read.enqueue[0]["learning_rate"], Value::Float(1e-4));
@@ -175,6 +176,24 @@ fn cases_stay_while_both_may_win_and_become_one_when_an_optimizer_is_out() {
 }
 
 #[test]
+fn a_grid_that_would_grow_is_drawn_from() {
+    let sweep = sweep(
+        "[parameters]\nlearning_rate = { values = [1e-5, 1e-4, 1e-3] }\n\
+         weight_decay = { values = [1e-3, 1e-2, 1e-1] }\nbatch_size = { values = [16, 32] }",
+    );
+    let tried = run(&sweep, |one| {
+        let value = peak(number(one, "learning_rate"), 1e-4);
+        let value = value + peak(number(one, "weight_decay"), 1e-2) / 2.0;
+        Some(value - number(one, "batch_size") / 500.0)
+    });
+    let told = told(&sweep, &tried);
+    assert_eq!(told.read.method, crate::sweep::Method::Sobol);
+    assert_eq!(told.read.budget.max_trials, Some(18), "as many as before");
+    assert!(told.next.text.contains("the grid would have 75 points"), "{}", told.next.text);
+    assert_eq!(crate::sampler::sample(&told.read).configurations.len(), 18);
+}
+
+#[test]
 fn a_sweep_that_draws_becomes_one_of_ranges() {
     let sweep = sweep(
         "method = \"random\"\n[budget]\nmax_trials = 30\n[parameters]\n\
@@ -198,6 +217,7 @@ fn a_sweep_of_one_configuration_becomes_its_replicates() {
     let told = told(&sweep, &run(&sweep, |_| Some(0.7)));
     assert!(told.read.parameters.is_empty() && told.read.enqueue.is_empty(), "{}", told.next.text);
     assert_eq!((told.read.settings.train.batch_size, told.read.replicates), (8, 3));
+    assert!(!told.read.racing, "there is nobody to race");
 }
 
 #[test]
@@ -232,7 +252,8 @@ fn what_was_stopped_early_is_no_reason_and_is_counted() {
 #[test]
 fn all_else_is_carried_over_as_it_was() {
     let text = "objective = { metric = \"validation/loss\", goal = \"minimize\", at = \"last\" }\nseed = 7\n\
-                replicates = 4\n[parameters]\nlearning_rate = { values = [1e-4, 1e-3] }\n\
+                replicates = 4\nracing = true\nmax_replicates = 5\nbaseline = true\n\
+                [early_stop]\ntype = \"top_k\"\nkeep = 2\nties = false\nfirst = 2.0\n[parameters]\nlearning_rate = { values = [1e-4, 1e-3] }\n\
                 \"data.train_limit\" = { values = [100, 200] }\n[train]\nepochs = 5\nclass_weights = [1.0, 2.5]\n\
                 [budget]\nmax_steps = 5000\nmax_wall = \"90m\"\n[run]\nworkers = 2\ndevice = \"scripted\"\n\
                 [[run.script]]\nsteps = 7\nend = \"diverge\"\nwhen = { learning_rate = 1e-3 }\n\
@@ -244,6 +265,8 @@ fn all_else_is_carried_over_as_it_was() {
     let read = &told.read;
     assert_eq!(read.objective, sweep.objective);
     assert_eq!((read.replicates, read.seed), (4, sweep.seed));
+    assert_eq!((read.max_replicates, read.baseline), (5, true));
+    assert_eq!(read.early_stop, sweep.early_stop);
     assert_eq!(read.run, sweep.run);
     assert_eq!(read.failure, sweep.failure);
     assert_eq!(read.constraints, sweep.constraints);

@@ -1,20 +1,20 @@
 //! The text of the next sweep's file.
 
+mod carried;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Decision, Fate, Past, Place, REPLICATES, Tried, told};
 use crate::draft::{one_line, quoted};
-use crate::key::{KEYS, Key, Kind};
+use crate::key::{Key, Kind};
 use crate::metric::Metric;
 use crate::objective::{At, Goal};
-use crate::script::Script;
 use crate::search_space::Domain;
-use crate::settings::{ModelSettings, Settings};
-use crate::sweep::{FailurePolicy, Method, RunSettings, ScriptRule, Workers};
+use crate::sweep::Method;
 use crate::value::Value;
 
-/// Configurations of a sweep that draws: a small one.
+/// Configurations of a sweep that draws: a small one. A grid may have as many in any case.
 const DRAWS: u64 = 12;
 
 /// Writes the file.
@@ -42,8 +42,29 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn is_grid(&self) -> bool {
-        self.past.sweep.method == Method::Grid
+    /// Returns how configurations are chosen, and of a drawing method how many. A grid that grows beyond what was tried
+    /// is not the next step of anyone: as many points as before are drawn evenly from it.
+    fn method(&self) -> (Method, Option<u64>) {
+        let most = DRAWS.max(self.past.tried.len() as u64);
+        match self.past.sweep.method {
+            Method::Grid if self.points() <= most => (Method::Grid, None),
+            Method::Grid => (Method::Sobol, Some(most)),
+            other => (other, Some(DRAWS)),
+        }
+    }
+
+    /// Returns how many points the grid has, at most: cases and constraints may leave some out.
+    fn points(&self) -> u64 {
+        let points = self.decisions.iter().filter_map(|decision| match &decision.fate {
+            Fate::Searched(places) => places.iter().map(|place| place.domain.points()).max(),
+            _ => None,
+        });
+        points.product()
+    }
+
+    /// Returns whether further seeds go to the best only: there has to be more than one to choose from.
+    fn is_race(&self) -> bool {
+        self.points() > 1 && self.past.sweep.replicates < self.past.sweep.max_replicates
     }
 
     fn opening(&self, kept: &[&Tried], noise: Option<f64>) -> String {
@@ -113,27 +134,61 @@ impl Writer<'_> {
         text + "\n"
     }
 
-    /// How many configurations, at most: cases and constraints may leave some out.
     fn cost(&self) -> String {
-        let points = self.decisions.iter().filter_map(|decision| match &decision.fate {
-            Fate::Searched(places) => places.iter().map(|place| place.domain.points()).max(),
-            _ => None,
-        });
-        let configurations = if self.is_grid() { points.product() } else { DRAWS };
+        let (_, draws) = self.method();
+        let configurations = draws.unwrap_or_else(|| self.points());
         let replicates = self.replicates();
-        format!(
-            "{configurations} configurations at most × {replicates} seeds = {} trials",
-            configurations * replicates
-        )
+        let trials = configurations * replicates;
+        let seeds = match replicates {
+            1 => String::new(),
+            more => format!(" × {more} seeds"),
+        };
+        let further = match self.is_race() {
+            true => format!(
+                ", and up to {} seeds for those that are tied for best",
+                self.past.sweep.max_replicates
+            ),
+            false => String::new(),
+        };
+        format!("{configurations} configurations at most{seeds}: {trials} trials{further}")
     }
 
     fn replicates(&self) -> u64 {
-        self.past.sweep.replicates.max(REPLICATES)
+        match self.is_race() {
+            true => self.past.sweep.replicates,
+            false => self.past.sweep.replicates.max(REPLICATES),
+        }
     }
 
     fn sweep(&self) -> String {
         let sweep = self.past.sweep;
-        let method = serde_json::json!(sweep.method);
+        let (method, draws) = self.method();
+        let why = match (sweep.method, method) {
+            (Method::Grid, Method::Sobol) => {
+                format!("      # the grid would have {} points", self.points())
+            }
+            _ => String::new(),
+        };
+        let method = serde_json::json!(method);
+        let mut seeds = String::new();
+        if self.replicates() > 1 {
+            seeds += &format!(
+                "replicates = {}      # seeds of each configuration: a difference shows above luck\n",
+                self.replicates()
+            );
+        }
+        if self.is_race() {
+            seeds += "racing = true      # further seeds for those that are tied for best, and for no others\n";
+            if sweep.max_replicates != crate::sweep::MAX_REPLICATES {
+                seeds += &format!("max_replicates = {}\n", sweep.max_replicates);
+            }
+        }
+        if sweep.baseline {
+            seeds += "baseline = true\n";
+        }
+        if sweep.method == Method::Tpe && sweep.ahead != crate::sweep::AHEAD {
+            seeds += &format!("ahead = {}\n", sweep.ahead);
+        }
         let goal = match sweep.objective.goal {
             Goal::Maximize => "maximize",
             Goal::Minimize => "minimize",
@@ -143,20 +198,19 @@ impl Writer<'_> {
             At::Last => "last",
         };
         let mut text = format!(
-            "[sweep]\nname = {}\nmethod = {method}\n\
+            "[sweep]\nname = {}\nmethod = {method}{why}\n\
              seed = {}      # the same splits as before, so that results compare\n\
-             replicates = {}      # seeds of each configuration: a difference shows above luck\n\
+             {seeds}\
              objective = {{ metric = {}, goal = \"{goal}\", at = \"{at}\" }}\n",
             quoted(self.past.name),
             sweep.seed.0,
-            self.replicates(),
             quoted(&sweep.objective.metric),
         );
         let budget = sweep.budget;
         let mut lines: Vec<String> = Vec::new();
-        if !self.is_grid() {
+        if let Some(draws) = draws {
             lines.push(format!(
-                "max_trials = {DRAWS}      # configurations; the best of before among them"
+                "max_trials = {draws}      # configurations; the best of before among them"
             ));
         }
         if let Some(wall) = budget.max_wall {
@@ -167,6 +221,10 @@ impl Writer<'_> {
         }
         if !lines.is_empty() {
             text += &format!("\n[budget]\n{}\n", lines.join("\n"));
+        }
+        let rule = carried::entries(&sweep.early_stop);
+        if !rule.is_empty() {
+            text += &format!("\n[early_stop]\n{rule}");
         }
         text
     }
@@ -291,116 +349,6 @@ impl Writer<'_> {
         constraint.to_string()
     }
 
-    /// Returns the settings of before, with the best one's values.
-    fn settings_now(&self) -> Settings {
-        self.past.sweep.settings_of(&self.best.configuration)
-    }
-
-    /// `[train]`, `[model]` and `[data]`: what is not as it would be anyway.
-    fn settings(&self) -> String {
-        let settings = self.settings_now();
-        let nothing = ModelSettings { path: None, preset: None, layers: None };
-        let defaults = Settings::defaults(nothing, "");
-        let mut text = String::new();
-        for section in ["train", "model", "data"] {
-            let mut lines = String::new();
-            for key in KEYS.iter().filter(|key| key.section().0 == section) {
-                let name = key.short_name();
-                let decision = self.decisions.iter().find(|one| one.name == name);
-                if decision.is_some_and(|one| matches!(one.fate, Fate::Searched(_))) {
-                    continue;
-                }
-                let Some(value) = crate::sweep::fixed(&settings, name) else { continue };
-                let usual = crate::sweep::fixed(&defaults, name);
-                let why = match decision.map(|one| &one.fate) {
-                    Some(Fate::Fixed(_)) => "      # the best one's",
-                    _ if usual.is_some_and(|usual| usual.means(&value)) => continue,
-                    _ => "",
-                };
-                let _ = writeln!(lines, "{} = {}{why}", key.section().1, self.value(name, &value));
-            }
-            if !lines.is_empty() {
-                let _ = write!(text, "\n[{section}]\n{lines}");
-            }
-        }
-        text
-    }
-
-    /// `[run]` and `[failure]`, as far as they are not as usual.
-    fn rest(&self) -> String {
-        let RunSettings {
-            workers,
-            device,
-            workers_per_gpu,
-            keep_best,
-            checkpoint_seconds,
-            gradient_checkpointing,
-            worker,
-            script,
-        } = &self.past.sweep.run;
-        let mut lines: Vec<String> = Vec::new();
-        if let Workers::Count(count) = workers {
-            lines.push(format!("workers = {count}"));
-        }
-        if device != "auto" {
-            lines.push(format!("device = {}", quoted(device)));
-        }
-        if *workers_per_gpu != 1 {
-            lines.push(format!("workers_per_gpu = {workers_per_gpu}"));
-        }
-        if *keep_best != 3 {
-            lines.push(format!("keep_best = {keep_best}"));
-        }
-        if *checkpoint_seconds != 60.0 {
-            lines.push(format!("checkpoint_seconds = {}", Value::Float(*checkpoint_seconds)));
-        }
-        if *gradient_checkpointing {
-            lines.push("gradient_checkpointing = true".into());
-        }
-        if worker.is_some() {
-            lines.push(
-                "# a worker program is named on the command line only: run.worker=PATH".into(),
-            );
-        }
-        let mut text = String::new();
-        if !lines.is_empty() {
-            text += &format!("\n[run]\n{}\n", lines.join("\n"));
-        }
-        for ScriptRule { when, script } in script {
-            text += &format!("\n[[run.script]]\n{}", script_lines(script));
-            if !when.is_empty() {
-                let when = when.iter().map(|(name, value)| (name.clone(), vec![value.clone()]));
-                text += &format!("when = {}\n", self.table(&when.collect()));
-            }
-        }
-        let FailurePolicy { retries, timeout_seconds, max_failed, max_consecutive } =
-            &self.past.sweep.failure;
-        let usual = FailurePolicy::default();
-        let limit = |limit: &Option<u64>| limit.map_or("\"none\"".into(), |most| most.to_string());
-        let mut lines: Vec<String> = Vec::new();
-        if *retries != usual.retries {
-            let counts: Vec<String> = retries
-                .0
-                .iter()
-                .map(|(class, count)| format!("{} = {count}", class.word()))
-                .collect();
-            lines.push(format!("retries = {{ {} }}", counts.join(", ")));
-        }
-        if *timeout_seconds != usual.timeout_seconds {
-            lines.push(format!("timeout = \"{timeout_seconds}s\""));
-        }
-        if *max_failed != usual.max_failed {
-            lines.push(format!("max_failed = {}", limit(max_failed)));
-        }
-        if *max_consecutive != usual.max_consecutive {
-            lines.push(format!("max_consecutive = {}", limit(max_consecutive)));
-        }
-        if !lines.is_empty() {
-            text += &format!("\n[failure]\n{}\n", lines.join("\n"));
-        }
-        text
-    }
-
     /// Writes a value of a key as TOML does.
     fn value(&self, name: &str, value: &Value) -> String {
         let is_path = Key::find(name).is_some_and(|key| matches!(key.kind, Kind::Path));
@@ -410,18 +358,6 @@ impl Writer<'_> {
             other => other.to_string(),
         }
     }
-}
-
-/// Keys of a script that are not as usual.
-fn script_lines(script: &Script) -> String {
-    let (own, usual) = (serde_json::json!(script), serde_json::json!(Script::default()));
-    let mut text = String::new();
-    for (name, value) in own.as_object().into_iter().flatten() {
-        if !value.is_null() && *value != usual[name] {
-            let _ = writeln!(text, "{name} = {value}");
-        }
-    }
-    text
 }
 
 fn configuration(one: &Tried) -> String {
