@@ -1,6 +1,8 @@
 //! `converge plan`: what would run, without running it.
 
-use converge_core::early_stop::Rule;
+mod early_stop;
+mod growth;
+
 use converge_core::facts::{Facts, SplitFacts};
 use converge_core::machine::WorkerPlan;
 use converge_core::materialise::{PlannedTrial, trials};
@@ -23,6 +25,8 @@ use crate::drive::{self, Prepared};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::{capacity, costing, output, sweep_source};
+use early_stop::Left;
+use growth::{expected_seconds, still_to_come, time_beyond, too_long};
 
 /// Trials that the text shows.
 const SHOWN: usize = 12;
@@ -62,7 +66,12 @@ async fn show(
         false => Costs::read(home),
     };
     let outlook = Outlook::of(&classes, &costs, prepared, &planned, plan.workers);
+    let left = early_stop::left(sweep, prepared, &planned);
     if arguments.json {
+        let mut time = outlook.json(&classes, plan.workers);
+        if let Some(seconds) = expected_seconds(sweep, prepared, &planned, &outlook, &left) {
+            time["expected_seconds"] = json!(seconds);
+        }
         output::json(&json!({
             "sweep": sweep,
             "facts": prepared.facts,
@@ -70,7 +79,7 @@ async fn show(
             "left_out": left_out_json(sweep, prepared),
             "device": prepared.chosen.device,
             "budget": spent.json(),
-            "time": outlook.json(&classes, plan.workers),
+            "time": time,
             "total_steps": planned.iter().map(|trial| trial.total_steps).sum::<u64>(),
             "trials": planned.iter().map(|trial| json!({
                 "configuration": trial.configuration, "replicate": trial.replicate, "kind": trial.kind,
@@ -80,7 +89,7 @@ async fn show(
             })).collect::<Vec<_>>(),
         }))?;
     } else {
-        let time = Time { plan: &plan, classes: &classes, outlook: &outlook };
+        let time = Time { plan: &plan, classes: &classes, outlook: &outlook, left: &left };
         output::data(&text(sweep, prepared, &planned, skipped, &spent, &time));
     }
     Ok(ExitCode::Done)
@@ -108,6 +117,7 @@ struct Time<'a> {
     plan: &'a WorkerPlan,
     classes: &'a Classes,
     outlook: &'a Outlook,
+    left: &'a Left,
 }
 
 fn text(
@@ -118,7 +128,7 @@ fn text(
     spent: &Spent,
     time: &Time<'_>,
 ) -> String {
-    let Time { plan, classes, outlook } = *time;
+    let Time { plan, classes, outlook, left } = *time;
     let steps: u64 = planned.iter().map(|trial| trial.total_steps).sum();
     let mut text =
         format!("sweep `{}`: {} trials, {} steps in all", sweep.name, planned.len(), count(steps));
@@ -127,7 +137,7 @@ fn text(
     }
     text += "\n";
     text += &left_out(sweep, prepared);
-    text += &still_to_come(sweep, planned);
+    text += &still_to_come(sweep, prepared, planned);
     text += "\n";
     for (index, facts) in prepared.facts.iter().enumerate() {
         if prepared.facts.len() > 1 {
@@ -141,6 +151,7 @@ fn text(
     );
     if sweep.run.device != SCRIPTED {
         text += &format!("time        {}\n", outlook.words(plan.workers));
+        text += &time_beyond(sweep, prepared, planned, outlook, left);
     }
     text += &format!("disk        {}\n", disk(sweep, prepared, plan.workers));
     if let Some(budget) = spent.text() {
@@ -149,8 +160,8 @@ fn text(
     if sweep.budget.max_steps.is_some_and(|most| most < steps) {
         text += "            fewer steps than all trials take: the last ones will not be run\n";
     }
-    text += &early_stop(sweep, prepared, planned, steps);
-    text += &too_long(sweep, outlook);
+    text += &left.text;
+    text += &too_long(sweep, prepared, planned, outlook, left);
     text += "\n";
     let costs = outlook.table(classes, prepared, planned);
     if !costs.is_empty() {
@@ -181,49 +192,6 @@ fn text(
         let varied = sweep.parameters.iter().any(|parameter| parameter.name == key.short_name());
         (!varied).then_some("")
     });
-    text
-}
-
-/// Says whether the time of the budget suffices for all trials.
-fn too_long(sweep: &Sweep, outlook: &Outlook) -> String {
-    let Some((most, seconds)) = sweep.budget.max_wall.zip(outlook.seconds()) else {
-        return String::new();
-    };
-    let most = most.seconds() as f64;
-    match seconds > most {
-        true => format!(
-            "            less time than all trials take: about {:.0} % of the work will be done\n",
-            100.0 * most / seconds
-        ),
-        false => "            time enough for all trials\n".into(),
-    }
-}
-
-/// What is beside the search, and what is added while it runs.
-fn still_to_come(sweep: &Sweep, planned: &[PlannedTrial]) -> String {
-    let mut text = String::new();
-    if sweep.baseline {
-        let apart = planned.iter().any(|trial| trial.kind == TrialKind::Baseline);
-        text += match apart {
-            true => "baseline    the defaults, as the first trial, beside the search\n",
-            false => "baseline    the search holds the defaults: no trial of their own\n",
-        };
-    }
-    if sweep.method.is_adaptive() {
-        let most = sweep.budget.max_trials.unwrap_or(0).saturating_mul(sweep.replicates);
-        let there = planned.iter().filter(|trial| trial.kind.is_ranked()).count() as u64;
-        let more = plural(most.saturating_sub(there), "trial");
-        let ahead = sweep.ahead;
-        text += &format!(
-            "drawn       {more} more from results, each {ahead} trials ahead of those that it knows\n"
-        );
-    }
-    if sweep.racing {
-        let most = sweep.max_replicates;
-        text += &format!(
-            "racing      up to {most} seeds for each configuration that is tied for best\n"
-        );
-    }
     text
 }
 
@@ -318,89 +286,6 @@ fn answers_text(facts: &Facts, split: &SplitFacts) -> String {
         (Task::Classes, _) => format!("{counts}), majority {}", share(split.majority_share())),
         _ => format!("{counts})"),
     }
-}
-
-/// What early stopping will do: the rungs, how many trials come to each, and the steps that this takes.
-fn early_stop(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial], steps: u64) -> String {
-    let rule = &sweep.early_stop;
-    let mut text = String::new();
-    if let Some(patience) = rule.patience {
-        let evaluations = plural(patience, "evaluation");
-        text +=
-            &format!("patience    a trial ends after {evaluations} without a better objective\n");
-    }
-    if rule.rule == Rule::None {
-        return text;
-    }
-    let rungs_of = |trial: &PlannedTrial| match sweep.run.device.as_str() {
-        SCRIPTED => {
-            rule.rungs_of_script(&sweep.script_of(&trial.configuration), &trial.settings.train)
-        }
-        _ => rule.rungs(prepared.facts[trial.case].train.examples, &trial.settings.train),
-    };
-    // What stands beside the search is compared at no rung.
-    let (planned, beside): (Vec<_>, Vec<_>) =
-        planned.iter().partition(|trial| trial.kind.is_ranked());
-    let rungs: Vec<Vec<u64>> = planned.iter().map(|trial| rungs_of(trial)).collect();
-    let most = rungs.iter().map(Vec::len).max().unwrap_or(0);
-    if most == 0 {
-        let why = "no trial is evaluated before its end at or after `first`";
-        return text + &format!("early stop  {}: {why}, so none is stopped\n", rule.rule.word());
-    }
-    if rule.rule == Rule::Median {
-        let median = format!("median of at least {} trials before", rule.min_trials);
-        return text
-            + &format!(
-                "early stop  {median}, at up to {}; at most {} steps\n",
-                plural(most as u64, "rung"),
-                count(steps)
-            );
-    }
-    let mut on = planned.len() as u64;
-    let mut stages = vec![on.to_string()];
-    // Trials in the order of their numbers: which of them go on is not known, and they may differ in length.
-    let (mut expected, mut before) = (0.0, 0.0);
-    let mean = |steps: &mut dyn Iterator<Item = u64>| {
-        let (sum, n) = steps.fold((0, 0), |(sum, n), step| (sum + step, n + 1));
-        if n == 0 { 0.0 } else { sum as f64 / f64::from(n) }
-    };
-    for rung in 0..most {
-        let here = mean(&mut rungs.iter().filter_map(|rungs| rungs.get(rung).copied()));
-        expected += on as f64 * (here - before);
-        before = here;
-        on = rule.promoted(on).max(1).min(on);
-        stages.push(on.to_string());
-    }
-    let whole = mean(&mut planned.iter().map(|trial| trial.total_steps));
-    expected += on as f64 * (whole - before);
-    expected += beside.iter().map(|trial| trial.total_steps as f64).sum::<f64>();
-    let share_of = expected / (steps as f64).max(1.0);
-    let mut at: Vec<String> = rungs
-        .iter()
-        .max_by_key(|rungs| rungs.len())
-        .map_or(Vec::new(), |rungs| rungs.iter().map(u64::to_string).collect());
-    let last = at.pop().unwrap_or_default();
-    let at = if at.is_empty() { last } else { format!("{} and {last}", at.join(", ")) };
-    let ties = if rule.ties { ", and what is tied with the last of them" } else { "" };
-    text += &format!(
-        "early stop  {}: {} trials, at step {at}{ties}\n",
-        rule.rule.word(),
-        stages.join(" → ")
-    );
-    let more = if rule.ties || rule.rule == Rule::Asha { "at least " } else { "" };
-    text += &format!(
-        "            {more}about {} steps, {} of all; a trial that waits keeps its checkpoint: up to {}\n",
-        count(expected.round() as u64),
-        share(share_of),
-        bytes(planned.len() as u64 * checkpoint_bytes(prepared))
-    );
-    text
-}
-
-/// Weights, two moments and the best weights. Unit: bytes.
-fn checkpoint_bytes(prepared: &Prepared) -> u64 {
-    let parameters = prepared.facts.iter().map(|facts| facts.model.parameters).max().unwrap_or(0);
-    parameters * 4 * 4
 }
 
 /// Checkpoints hold weights, two moments and the best weights; finished trials keep weights only.
