@@ -54,6 +54,9 @@ pub enum EdgeKind {
         lost: u64,
         /// Where the failures begin.
         from: f64,
+        /// The far end of the next bin; none: a single value.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<f64>,
     },
 }
 
@@ -68,12 +71,13 @@ pub enum Side {
 }
 
 /// Returns the edges at which the best configuration lies. `matters` says of a parameter whether it has an effect beyond
-/// noise; none where nobody knows.
+/// noise on what works, none where nobody knows; `breaks` whether it decides what works at all.
 pub(crate) fn edges(
     space: &Space,
     ladders: &[Ladder],
     candidates: &[Candidate<'_>],
     matters: &dyn Fn(&str) -> Option<bool>,
+    breaks: &dyn Fn(&str) -> bool,
 ) -> Vec<Edge> {
     // Where nothing learns anything, the best is one by luck.
     let Some(best) = best(candidates).filter(|best| candidates[*best].works()) else {
@@ -89,6 +93,7 @@ pub(crate) fn edges(
         if !run.ordered || run.levels.len() < LEVELS || value.number().is_none() {
             continue;
         }
+        let idle = matters(&ladder.parameter) == Some(false);
         let (at_edge, few) = few(ladder, candidates, level, run);
         let edge = |kind, side| Edge {
             parameter: ladder.parameter.clone(),
@@ -105,15 +110,21 @@ pub(crate) fn edges(
         ];
         for (side, neighbour) in neighbours {
             match neighbour {
-                Some(neighbour) if fails(ladder, neighbour) => {
+                Some(_) if idle && !breaks(&ladder.parameter) => {}
+                Some(neighbour) if falls(ladder, level, neighbour) => {
                     let beyond = &ladder.levels[neighbour];
-                    let bin = if side == Side::Low { beyond.high } else { beyond.low };
-                    let from = beyond.value.as_ref().and_then(Value::number).or(bin);
+                    let (near, far) = match side {
+                        Side::Low => (beyond.high, beyond.low),
+                        Side::High => (beyond.low, beyond.high),
+                    };
+                    let single = beyond.value.as_ref().and_then(Value::number);
+                    let from = single.or(near);
                     edges.push(edge(
                         EdgeKind::Working {
                             trials: beyond.counts.trials,
                             lost: beyond.counts.lost(),
                             from: from.unwrap_or(f64::NAN),
+                            to: far.filter(|_| single.is_none()),
                         },
                         side,
                     ));
@@ -121,7 +132,7 @@ pub(crate) fn edges(
                 Some(_) => {}
                 // At the brink itself there is nothing to be had beyond.
                 None if fails(ladder, level) => {}
-                None if 2 * at_edge <= few || matters(&ladder.parameter) == Some(false) => {}
+                None if 2 * at_edge <= few || idle => {}
                 None => {
                     let domain = &space.parameters[place].cases[run.case].domain;
                     let next = next(&ladder.parameter, ladder, run, domain, side);
@@ -133,10 +144,16 @@ pub(crate) fn edges(
     edges
 }
 
-/// Returns whether at least half of a level's trials came to nothing.
+/// Returns whether more than half of a level's trials came to nothing.
 fn fails(ladder: &Ladder, level: usize) -> bool {
     let counts = ladder.levels[level].counts;
-    counts.trials > 0 && 2 * counts.lost() >= counts.trials
+    2 * counts.lost() > counts.trials
+}
+
+/// Returns whether a level fails next to one that fails less often: where both do alike, something else is to blame.
+fn falls(ladder: &Ladder, from: usize, to: usize) -> bool {
+    let (here, there) = (ladder.levels[from].counts, ladder.levels[to].counts);
+    fails(ladder, to) && here.lost() * there.trials < there.lost() * here.trials
 }
 
 /// Returns how many of the best few configurations of a run have a level, and how many those few are.

@@ -127,7 +127,11 @@ pub fn explain(
         .collect();
     let weights = weights(variance.as_ref().ok(), &among_best, &working);
     let matters = matters(variance.as_ref().ok(), &among_best);
-    let edges = edges(&space, &ladders, &candidates, &|name| matters.get(name).copied());
+    let breaks = |name: &str| {
+        let mut found = working.iter().flat_map(|working| &working.parameters);
+        found.any(|one| one.parameter == name && one.significant)
+    };
+    let edges = edges(&space, &ladders, &candidates, &|name| matters.get(name).copied(), &breaks);
 
     ladders
         .retain(|ladder| ladder.levels.iter().filter(|level| level.counts.trials > 0).count() > 1);

@@ -152,7 +152,12 @@ fn a_cliff_beyond_the_best_is_no_reason_to_extend() {
             },
         );
     let kind = &diverges.edges[0].kind;
-    assert_eq!(*kind, EdgeKind::Working { trials: 3, lost: 3, from: 1e-3 }, "{:?}", diverges.edges);
+    assert_eq!(
+        *kind,
+        EdgeKind::Working { trials: 3, lost: 3, from: 1e-3, to: None },
+        "{:?}",
+        diverges.edges
+    );
     assert_eq!(diverges.edges.len(), 1);
     // The design is what works; the rest is named.
     let variance = diverges.variance.as_ref().unwrap();
@@ -164,6 +169,35 @@ fn a_cliff_beyond_the_best_is_no_reason_to_extend() {
     assert_eq!(collapses.edges[0].kind, *kind);
     assert_eq!(collapses.standing.at_chance, 3);
     assert_eq!(collapses.variance.unwrap().configurations, 9);
+}
+
+#[test]
+fn a_cliff_fails_more_often_than_not_and_more_often_than_where_the_best_is() {
+    let sweep = sweep(
+        "",
+        "learning_rate = { values = [1e-5, 1e-4, 1e-3] }\nbatch_size = { values = [8, 16, 32, 64] }",
+    );
+    // Of the four batch sizes the last so many diverge, at each rate another number of them.
+    let of = |lost: [usize; 3]| {
+        let mut outcome = |configuration: &Configuration, _| {
+            let rate = [1e-5, 1e-4, 1e-3]
+                .iter()
+                .position(|rate| *rate == number(configuration, "learning_rate"))
+                .unwrap();
+            let size = number(configuration, "batch_size").log2() as usize - 3;
+            match size >= 4 - lost[rate] {
+                true => Outcome::Diverged,
+                false => Outcome::Value(0.8 - 0.02 * size as f64 - 0.1 * (rate != 1) as u8 as f64),
+            }
+        };
+        let found = explain(&sweep, &play(&sweep, &mut outcome, 1), &accuracy(), None);
+        let cliffs = found.edges.into_iter().filter(|edge| edge.parameter == "learning_rate");
+        cliffs.map(|edge| (edge.side, edge.kind)).collect::<Vec<_>>()
+    };
+    let cliff = EdgeKind::Working { trials: 4, lost: 3, from: 1e-3, to: None };
+    assert_eq!(of([0, 0, 3]), [(Side::High, cliff)]);
+    assert_eq!(of([0, 0, 2]), [], "as often as not");
+    assert_eq!(of([0, 3, 3]), [], "no more often than where the best is");
 }
 
 #[test]

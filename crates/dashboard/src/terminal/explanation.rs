@@ -19,6 +19,8 @@ pub use sentences::sentences;
 /// Characters of a bar at most, and of the columns beside it.
 const BAR: usize = 20;
 const BESIDE: usize = 72;
+/// What is below it rounds to none, and is `<1 %`.
+const SLIGHT: f64 = 0.005;
 
 /// Returns the whole text. Names in it are escaped; what is left of escape codes are our own colours.
 pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) -> String {
@@ -81,7 +83,11 @@ fn percent(share: f64) -> String {
     if !share.is_finite() {
         return general(share);
     }
-    if share > 0.0 && share < 0.005 { "<1 %".to_owned() } else { format!("{:.0} %", share * 100.0) }
+    if share > 0.0 && share < SLIGHT {
+        "<1 %".to_owned()
+    } else {
+        format!("{:.0} %", share * 100.0)
+    }
 }
 
 /// Returns an interval as `60-80 %`.

@@ -7,7 +7,7 @@ use converge_core::effects::variance::{NoShares, NoiseSource, PartKind, PartShar
 
 use super::super::heat_map::short;
 use super::super::number::{Kind, general, kind_of, of_metric, of_parameter, plural};
-use super::{interval, part_name, percent};
+use super::{SLIGHT, interval, part_name, percent};
 
 /// Parts that are named in a sentence.
 const NAMED: usize = 4;
@@ -123,7 +123,7 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
                 bounds(first)
             );
             let (rest, slight): (Vec<&PartShare>, Vec<&PartShare>) =
-                rest.iter().copied().partition(|part| part.share >= 0.01);
+                rest.iter().copied().partition(|part| part.share >= SLIGHT);
             let rest: Vec<String> = rest
                 .iter()
                 .take(NAMED)
@@ -260,8 +260,9 @@ fn among_best(found: &Explanation) -> Option<String> {
     }
     match found.no_among_best? {
         NoImportances::TooFew => Some(format!(
-            "{} that work: too few to say which parameters make the best ones (10 are needed, and more are better).",
-            plural(found.standing.working, "configuration")
+            "{} that {}: too few to say which parameters make the best ones (10 are needed, and more are better).",
+            plural(found.standing.working, "configuration"),
+            if found.standing.working == 1 { "works" } else { "work" }
         )),
         NoImportances::AllEqual => {
             Some("Too many of the best are equal to say what makes them so.".to_owned())
@@ -286,7 +287,7 @@ fn edge(edge: &Edge) -> String {
                 of_parameter(next)
             )
         }
-        EdgeKind::Working { trials, lost, from } => {
+        EdgeKind::Working { trials, lost, from, to } => {
             let (beyond, remedy) = match edge.side {
                 Side::Low => ("below", ""),
                 Side::High if name == "learning_rate" => (
@@ -295,9 +296,14 @@ fn edge(edge: &Edge) -> String {
                 ),
                 Side::High => ("above", ""),
             };
+            let at = match to {
+                Some(to) => {
+                    format!("between {} and {}", general(from.min(*to)), general(from.max(*to)))
+                }
+                None => format!("at {}", general(*from)),
+            };
             format!(
-                "The best {name}, {best}{when}, is next to a cliff: {beyond} it, at {}, {lost} of {} came to nothing{remedy}.",
-                general(*from),
+                "The best {name}, {best}{when}, is next to a cliff: {beyond} it, {at}, {lost} of {} came to nothing{remedy}.",
                 plural(*trials, "trial")
             )
         }
