@@ -126,8 +126,11 @@ impl Growth {
         trials.sort_by_key(|trial| trial.number);
         for trial in trials {
             // Where a sweep was extended, its trials know better.
-            let key = preparation(&sweep.settings_of(&trial.configuration));
-            growth.cases.insert(key, trial.case);
+            // A refit or a probe has data of its own.
+            if trial.kind.is_ranked() || trial.kind == TrialKind::Baseline {
+                let key = preparation(&sweep.settings_of(&trial.configuration));
+                growth.cases.insert(key, trial.case);
+            }
             growth.insert(trial);
         }
         Some(growth)

@@ -43,7 +43,9 @@ pub fn cancel(
         .map(|trial| Change::TrialState { trial: trial.id, state: TrialState::Cancelled })
         .collect();
     let open = trials.iter().filter(|trial| !trial.state.is_final()).count();
-    if !chosen.is_empty() && open == chosen.len() {
+    // Where results say what follows, the next session does.
+    let grows = sweep.planned != Some(sweep.trials.total());
+    if !chosen.is_empty() && open == chosen.len() && !grows {
         changes.push(Change::SweepState { sweep: sweep.id, state: SweepState::Finished });
     }
     store.apply(&changes, clock::unix_ms())?;

@@ -132,13 +132,16 @@ impl Ladder {
             }
             track.ended = one.ended;
         }
+        let numbers: Vec<u64> = ladder.trials.keys().copied().collect();
+        for trial in &numbers {
+            ladder.forget_undecided(*trial);
+        }
         for (rung, order, trial, verdict) in imposed {
             let batch = ladder.trials[&trial].batch;
             if let Some(race) = ladder.race(batch) {
                 race.impose(trial, rung, verdict, order);
             }
         }
-        let numbers: Vec<u64> = ladder.trials.keys().copied().collect();
         for trial in numbers {
             let (batch, rungs) =
                 (ladder.trials[&trial].batch, ladder.trials[&trial].standings.len());
@@ -196,6 +199,25 @@ impl Ladder {
         if let Some(track) = self.trials.get_mut(&trial) {
             track.ended = Some(ended);
         }
+        self.forget_undecided(trial);
+    }
+
+    /// Where all of a rung are waited for, who is cancelled while it waits takes nobody's place. Elsewhere others were
+    /// compared with it already, and it keeps its rank.
+    fn forget_undecided(&mut self, trial: u64) {
+        if !self.terms.waits_for_all() {
+            return;
+        }
+        let Some(track) = self.trials.get_mut(&trial) else { return };
+        let waited = track.standings.len() > track.verdicts.len();
+        if !waited || !matches!(track.ended, Some(Ended::Otherwise)) {
+            return;
+        }
+        track.standings.truncate(track.verdicts.len());
+        let (batch, rung) = (track.batch, track.verdicts.len());
+        if let Some(race) = self.race(batch) {
+            race.gone(trial, rung);
+        }
     }
 
     /// Returns the rung that a trial has to reach next, from 0: the number of those that it was promoted at.
@@ -221,6 +243,11 @@ impl Ladder {
 }
 
 impl Terms {
+    /// Returns whether a rung is decided once all have come.
+    pub(super) fn waits_for_all(&self) -> bool {
+        matches!(self.settings.rule, Rule::TopK | Rule::Halving)
+    }
+
     /// Compares two trials by what they stand with: the better first, of equals the lower number.
     pub(super) fn order(
         &self,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ladder::{Decision, Place, Terms, Track, Verdict};
-use super::{Rule, Standing};
+use super::Standing;
 
 /// A race.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +62,15 @@ impl Race {
         rung.fresh.push(trial);
     }
 
+    /// Takes that a trial is gone that waited at a rung: who came there comes before it.
+    pub(super) fn gone(&mut self, trial: u64, rung: usize) {
+        let ranked = &mut self.rung(rung).ranked;
+        if let Some(place) = ranked.iter().position(|one| *one == trial) {
+            ranked.remove(place);
+            ranked.push(trial);
+        }
+    }
+
     fn rung(&mut self, rung: usize) -> &mut Rung {
         if self.rungs.len() <= rung {
             self.rungs.resize_with(rung + 1, Rung::default);
@@ -75,7 +84,7 @@ impl Race {
         trials: &mut BTreeMap<u64, Track>,
         decisions: &mut Vec<Decision>,
     ) {
-        let waits_for_all = terms.settings.rule != Rule::Asha;
+        let waits_for_all = terms.waits_for_all();
         // Whether nobody else will come to a rung than who is in its sequence.
         let mut all_known = true;
         for rung in 0..self.rungs.len() {
@@ -96,14 +105,14 @@ impl Race {
                 self.rungs[rung].settled = false;
                 if !waits_for_all {
                     let most = terms.settings.promoted(self.rungs[rung].entered as u64);
-                    self.promote(rung, most, terms, trials, decisions);
+                    self.promote(rung, most, Who::All, terms, trials, decisions);
                 }
             }
             let now = &self.rungs[rung];
             let all_came = all_known && now.entered == now.members.len() && now.entered > 0;
             if all_came && !now.settled {
                 let most = terms.settings.promoted(now.entered as u64).max(1);
-                self.promote(rung, most, terms, trials, decisions);
+                self.promote(rung, most, Who::All, terms, trials, decisions);
                 self.stop(rung, trials, decisions);
                 self.rungs[rung].closed = waits_for_all;
                 self.rungs[rung].settled = true;
@@ -145,6 +154,7 @@ impl Race {
         &mut self,
         rung: usize,
         most: u64,
+        who: Who,
         terms: &Terms,
         trials: &mut BTreeMap<u64, Track>,
         decisions: &mut Vec<Decision>,
@@ -152,8 +162,10 @@ impl Race {
         let ranked = &self.rungs[rung].ranked;
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(ranked.len());
         let mut chosen: Vec<usize> = Vec::new();
-        let open =
-            |trial: &u64| trials.get(trial).is_some_and(|track| track.verdicts.len() == rung);
+        let is_asked = |track: &Track| who == Who::All || track.standings.len() <= rung;
+        let open = |trial: &u64| {
+            trials.get(trial).is_some_and(|track| track.verdicts.len() == rung && is_asked(track))
+        };
         chosen.extend((0..most).filter(|place| open(&ranked[*place])));
         let last = most.checked_sub(1).map(|place| ranked[place]);
         if let Some(last) = last.and_then(|last| standing_at(trials, last, rung)) {
@@ -220,26 +232,41 @@ impl Race {
         trials: &mut BTreeMap<u64, Track>,
         decisions: &mut Vec<Decision>,
     ) {
+        let most = terms.settings.promoted(self.rungs[rung].members.len() as u64).max(1);
         if self.rungs[rung].inside.is_empty() {
-            // Made of what is stored.
+            // Made of what is stored: all but those that come only now.
             let members: Vec<u64> = self.rungs[rung].members.iter().flatten().copied().collect();
             for member in members {
-                if let Some(place) = trials.get(&member).and_then(|track| track.at(rung)) {
+                let place = trials.get(&member).filter(|track| !track.waits_at(rung));
+                if let Some(place) = place.and_then(|track| track.at(rung)) {
                     self.insert(rung, member, place.standing(), terms, trials);
                 }
             }
+            // What is stored says nothing of those that were complete before they came here: they take their places at
+            // the next rung as they did when it was decided.
+            self.promote(rung, most, Who::Complete, terms, trials, decisions);
         }
         for trial in late {
             if !trials.get(trial).is_some_and(|track| track.waits_at(rung)) {
                 continue;
             }
             let place = trials.get(trial).and_then(|track| track.at(rung));
+            // It may have been there as one that was gone.
+            self.rungs[rung].inside.remove(trial);
+            self.rungs[rung].ranked.retain(|one| one != trial);
             self.insert(rung, *trial, place.and_then(Place::standing), terms, trials);
-            let most = terms.settings.promoted(self.rungs[rung].members.len() as u64).max(1);
-            self.promote(rung, most, terms, trials, decisions);
+            self.promote(rung, most, Who::All, terms, trials, decisions);
             self.stop(rung, trials, decisions);
         }
     }
+}
+
+/// Who is asked whether it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    All,
+    /// Those that were complete before they came to the rung: nothing is stored of their going on.
+    Complete,
 }
 
 /// Stored places are believed up to so many beyond what is known: a damaged one must not take all memory.

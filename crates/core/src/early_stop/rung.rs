@@ -6,16 +6,17 @@ use crate::settings::TrainSettings;
 use crate::steps::{is_evaluated, steps_per_epoch, total_steps};
 
 impl EarlyStop {
-    /// Returns the rungs of a training, in epochs: those before its end.
-    pub fn epochs(&self, epochs: f64) -> Vec<f64> {
+    /// Returns the rungs of a training, in epochs: those before its end. They may be far more than its steps.
+    fn epochs(&self, epochs: f64) -> impl Iterator<Item = f64> {
         let factor = self.eta.max(2) as f64;
-        let rung = |index: u64| match self.rule {
+        let Self { rule, first, .. } = *self;
+        let rung = move |index: u64| match rule {
             Rule::None => None,
-            Rule::TopK => (index == 0).then_some(self.first),
-            Rule::Halving | Rule::Asha => Some(self.first * factor.powi(index as i32)),
-            Rule::Median => Some(self.first * (index + 1) as f64),
+            Rule::TopK => (index == 0).then_some(first),
+            Rule::Halving | Rule::Asha => Some(first * factor.powi(index as i32)),
+            Rule::Median => Some(first * (index + 1) as f64),
         };
-        (0..).map_while(rung).take_while(|rung| *rung < epochs && *rung > 0.0).collect()
+        (0..).map_while(rung).take_while(move |rung| *rung < epochs && *rung > 0.0)
     }
 
     /// Returns the rungs of a training in steps: for each the first step at or after it that is evaluated.

@@ -36,12 +36,15 @@ struct Fate {
     standings: Vec<Standing>,
     /// It ends before it comes to the rung of this place.
     fails_before: Option<usize>,
+    /// It is cancelled as soon as it waits at the rung of this place.
+    cancelled_at: Option<usize>,
 }
 
 fn fates(seed: u64, trials: usize, rungs: usize) -> Vec<Fate> {
     let mut dice = Dice(seed);
     let mut fate = |number: usize| {
-        let own = if dice.roll(6) == 0 { rungs - 1 } else { rungs };
+        // Some are complete before the last rungs.
+        let own = rungs - [1, 2, 0, 0, 0, 0][dice.roll(6)].min(rungs);
         let standings = (0..own).map(|_| match dice.roll(9) {
             0 => Standing::default(),
             _ => Standing {
@@ -53,7 +56,8 @@ fn fates(seed: u64, trials: usize, rungs: usize) -> Vec<Fate> {
         });
         let standings = standings.collect();
         let fails_before = (dice.roll(8) == 0).then(|| dice.roll(own + 1));
-        Fate { batch: i64::from(number * 3 > trials * 2), standings, fails_before }
+        let cancelled_at = (dice.roll(8) == 0).then(|| dice.roll(own.max(1)));
+        Fate { batch: i64::from(number * 3 > trials * 2), standings, fails_before, cancelled_at }
     };
     (0..trials).map(&mut fate).collect()
 }
@@ -105,6 +109,10 @@ impl<'a> Play<'a> {
         for made in self.ladder.decide() {
             let promoted = made.verdict == Verdict::Promoted;
             let known = self.stored.get_mut(&made.trial).unwrap();
+            // Who was cancelled while it waited is gone, whatever is decided.
+            if known.ended.is_some() {
+                continue;
+            }
             assert_eq!(known.rungs.len() as u64, made.rung + 1, "it waits there: {made:?}");
             let rung = known.rungs.last_mut().unwrap();
             assert_eq!(rung.verdict.replace((made.verdict, made.order)), None, "once: {made:?}");
@@ -127,7 +135,12 @@ impl<'a> Play<'a> {
             fate.standings.get(rung).filter(|_| self.settings.rule != Rule::TopK || rung == 0)
         {
             known.rungs.push(KnownRung { standing: standing.clone(), verdict: None });
-            return self.ladder.reach(trial, standing.clone());
+            self.ladder.reach(trial, standing.clone());
+            if fate.cancelled_at == Some(rung) {
+                known.ended = Some(Ended::Otherwise);
+                self.ladder.end(trial, Ended::Otherwise);
+            }
+            return;
         } else {
             Ended::Completed(fate.standings.last().cloned().unwrap_or_default())
         };
@@ -163,6 +176,7 @@ fn survivors(settings: EarlyStop, values: &[Vec<f64>]) -> Vec<u64> {
             batch: 0,
             standings: values.iter().map(|one| value(*one)).collect(),
             fails_before: None,
+            cancelled_at: None,
         })
         .collect();
     let decisions = Play::new(&fates, settings).run(Dice(7), 0);

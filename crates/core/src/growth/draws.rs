@@ -41,8 +41,13 @@ impl Growth {
                 outcome: if place < known { self.outcome(group) } else { tpe::Outcome::Pending },
             })
             .collect();
+        // The defaults stand beside the search, and once only.
+        let mut of_baseline = self.trials.values().filter(|one| one.kind == TrialKind::Baseline);
+        let baseline = of_baseline.next().map(|one| &one.fingerprint);
         let is_taken = |configuration: &Configuration| {
-            self.planned(configuration).is_none_or(|one| self.places.contains_key(&one.fingerprint))
+            let is_there =
+                |print: &String| self.places.contains_key(print) || baseline == Some(print);
+            self.planned(configuration).is_none_or(|one| is_there(&one.fingerprint))
         };
         let drawn = tpe::draw(&self.sweep, drawn as u64, &history, &is_taken);
         match drawn.ok().and_then(|configuration| self.planned(&configuration)) {

@@ -222,6 +222,10 @@ impl Reactor {
             decisions.actions.extend(notice.filter(|_| told).map(Action::Notice));
         }
         if matches!(state, TrialState::Queued | TrialState::Waiting) && unwanted {
+            // A session that reads it from what is stored knows that it came there.
+            if state == TrialState::Waiting {
+                self.wait_at_rung(lease.trial, decisions);
+            }
             self.cancel_queued(lease.trial, decisions)?;
         } else {
             decisions.changes.push(Change::TrialState { trial: lease.trial, state: state.clone() });
