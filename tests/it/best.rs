@@ -206,6 +206,9 @@ fn two_trials_are_compared_example_by_example_and_configurations_seed_by_seed() 
     };
     let json = sandbox.converge(&["compare", "best", &of(1e-5), "--json"]).expect_code(0).json();
     assert_eq!((&json["paired"]["by"], &json["paired"]["seeds"]), (&"seeds".into(), &2.into()));
+    let mixed = sandbox.converge(&["compare", "1-3", "best"]).expect_code(2).stderr;
+    assert!(mixed.contains("`1-3` mixes configurations: trials 1 and "), "{mixed}");
+    assert!(mixed.contains("converge compare 1 "), "{mixed}");
     sandbox.converge(&["compare", "1", "99"]).expect_code(2);
     sandbox.converge(&["compare", "1", "2", "--metric", "validation/nothing"]).expect_code(2);
 }

@@ -43,9 +43,20 @@ fn a_sweep_stops_what_is_not_worth_its_steps_and_says_so_everywhere() {
     let points = "select count(*) from curves where trial = 1 and metric = 'train/loss'";
     assert_eq!(sandbox.rows(points), ["3"]);
 
+    let compared = sandbox.converge(&["compare", "3", "1"]).expect_code(0).stdout;
+    assert!(compared.contains("trained     trial 1 is stopped, at step 3 of 12\n"), "{compared}");
+    assert!(
+        compared.contains("how sure    not known: not all of these were trained"),
+        "{compared}"
+    );
+    let compared = sandbox.converge(&["compare", "3", "1", "--json"]).expect_code(0).json();
+    assert_eq!(compared["sides"][1]["unfinished"][0]["state"], "stopped");
+    assert_eq!(compared["sides"][0]["unfinished"], serde_json::json!([]));
+    assert!(compared["paired"]["by"].is_null(), "{compared}");
+
     let status = sandbox.converge(&["status"]).expect_code(0);
     assert!(
-        status.stdout.contains("early stopping: 4 stopped at one, 36 steps saved"),
+        status.stdout.contains("early stopping: 4 stopped at a rung, 36 steps saved"),
         "{}",
         status.stdout
     );

@@ -10,6 +10,7 @@ use converge_core::ranking::mean;
 use converge_core::statistics::paired::{Difference, Discordant, bootstrapped, student};
 use converge_core::statistics::standing::CONFIDENCE;
 use converge_core::sweep::Sweep;
+use converge_core::trial::TrialState;
 use converge_dashboard::terminal::number::{Kind, count, duration, general, kind_of, of_metric};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
@@ -85,6 +86,7 @@ impl Side {
             trials.push(detail);
             values.push((value, step));
         }
+        one_configuration(selector, &trials)?;
         Ok(Self { trials, values })
     }
 
@@ -96,9 +98,30 @@ impl Side {
         sureness::named(&self.numbers())
     }
 
+    /// Returns the trials that were not trained to their end, or not yet.
+    fn unfinished(&self) -> impl Iterator<Item = &TrialDetail> {
+        self.trials.iter().filter(|detail| detail.trial.state != TrialState::Completed)
+    }
+
     fn mean(&self) -> f64 {
         mean(&self.values.iter().map(|(value, _)| *value).collect::<Vec<_>>()).unwrap_or(f64::NAN)
     }
+}
+
+/// Refuses trials of several configurations: their mean is that of no configuration, and seeds pair them by chance.
+fn one_configuration(selector: &str, trials: &[TrialDetail]) -> Result<(), Report> {
+    let Some(first) = trials.first().map(|detail| &detail.trial) else { return Ok(()) };
+    let mut others = trials.iter().map(|detail| &detail.trial);
+    let Some(other) = others.find(|other| other.fingerprint != first.fingerprint) else {
+        return Ok(());
+    };
+    let (first, other) = (first.number, other.number);
+    Err(Report::usage(
+        format!("`{selector}` mixes configurations: trials {first} and {other} differ"),
+        format!(
+            "name trials of one configuration on each side; these two are compared by `converge compare {first} {other}`"
+        ),
+    ))
 }
 
 /// Returns what counts of a metric, and its step; nothing of one that was never a number.
@@ -139,6 +162,9 @@ enum Verdict {
     /// Not known.
     Unknown(&'static str),
 }
+
+/// Why a stopped or running trial is not judged.
+const UNFINISHED: &str = "not all of these were trained to their end, and a value on the way is not what a trial comes to";
 
 fn settings(sides: &[Side; 2]) -> Vec<(&'static str, [String; 2])> {
     let documents = [0, 1].map(|side: usize| {
@@ -215,6 +241,9 @@ fn verdict(
     objective: &Objective,
 ) -> Result<Verdict, Report> {
     let [first, second] = sides;
+    if sides.iter().any(|side| side.unfinished().next().is_some()) {
+        return Ok(Verdict::Unknown(UNFINISHED));
+    }
     if let ([one], [other]) = (first.trials.as_slice(), second.trials.as_slice()) {
         let facts = |detail: &TrialDetail| {
             let index = usize::try_from(detail.trial.facts_index).ok()?;
@@ -366,11 +395,24 @@ impl Compared {
                 ("so", format!("{}, by {seeds} seeds that both have", verdict(difference))),
             ],
             Verdict::Unknown(why) => {
+                let unfinished = self.sides.iter().flat_map(Side::unfinished);
+                let unfinished: Vec<String> = unfinished
+                    .map(|TrialDetail { trial, .. }| {
+                        let (step, of) = (trial.last_step.unwrap_or(0), trial.total_steps);
+                        let state = trial.state.word();
+                        format!("trial {} is {state}, at step {step} of {of}", trial.number)
+                    })
+                    .collect();
                 let difference = self.sides[0].mean() - self.sides[1].mean();
-                vec![
+                let mut rows = Vec::new();
+                if !unfinished.is_empty() {
+                    rows.push(("trained", unfinished.join("; ")));
+                }
+                rows.extend([
                     ("difference", format!("{}{unit} of {metric} for {first}", signed(difference))),
                     ("how sure", format!("not known: {why}")),
-                ]
+                ]);
+                rows
             }
         }
     }
@@ -383,6 +425,15 @@ impl Compared {
                 "mean": number(side.mean()),
                 "values": side.values.iter().map(|(value, _)| number(*value)).collect::<Vec<_>>(),
                 "seconds": self.seconds(place),
+                "unfinished": side
+                    .unfinished()
+                    .map(|TrialDetail { trial, .. }| json!({
+                        "trial": trial.number,
+                        "state": trial.state.word(),
+                        "last_step": trial.last_step,
+                        "total_steps": trial.total_steps,
+                    }))
+                    .collect::<Vec<_>>(),
             })
         };
         let settings: serde_json::Map<String, Value> = self

@@ -98,7 +98,7 @@ fn stopped(reader: &Reader, sweep: &SweepSummary) -> Result<String, Report> {
     }
     if stopped > 0 {
         told.push(format!(
-            "{stopped} stopped at one, {} saved",
+            "{stopped} stopped at a rung, {} saved",
             plural(reader.steps_saved(sweep.id)?, "step")
         ));
     }
