@@ -155,7 +155,8 @@ fn another_sweep_of_the_same_name_is_refused_with_the_difference_and_the_way_on(
         "train.epochs",
         "stored: 3",
         "now:    7",
-        "--name scripted-2",
+        "s.toml epochs=7 --name scripted-2",
+        "s.toml epochs=7\n",
     ] {
         assert!(changed.stderr.contains(word), "`{word}` is not told:\n{}", changed.stderr);
     }

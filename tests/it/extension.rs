@@ -142,7 +142,7 @@ fn what_would_make_old_trials_incomparable_is_refused_with_reason_and_way_on() {
         "error: train.epochs: 3 -> 5: the old trials have it otherwise",
         "hint: to compare both, make it a parameter: epochs = { values = [3, 5] }",
         "could not be compared",
-        "--name scripted-2",
+        "s.toml sweep.seed=7 --name scripted-2",
     ] {
         assert!(refused.stderr.contains(expected), "{expected}\n{}", refused.stderr);
     }

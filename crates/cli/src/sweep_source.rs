@@ -10,6 +10,7 @@ use converge_core::sweep::Sweep;
 use converge_core::sweep_file::{Layer, base};
 use converge_core::value::Value;
 
+use crate::budget::quoted;
 use crate::home::working_directory;
 use crate::report::Report;
 
@@ -29,6 +30,24 @@ pub(crate) struct SweepSource {
     pub(crate) text: String,
     /// `KEY=VALUE` as given.
     pub(crate) overrides: Vec<String>,
+}
+
+impl SweepSource {
+    /// Returns file and overrides as words of a command, quoted: without them it would be about another sweep.
+    pub(crate) fn words(&self) -> String {
+        self.joined(|_| true)
+    }
+
+    /// The same but for the name, for a sweep that is to have another one.
+    pub(crate) fn words_without_name(&self) -> String {
+        self.joined(|text| text.split('=').next().is_none_or(|key| key.trim() != "sweep.name"))
+    }
+
+    fn joined(&self, kept: impl Fn(&str) -> bool) -> String {
+        let overrides = self.overrides.iter().filter(|text| kept(text));
+        let words = [&self.path].into_iter().chain(overrides);
+        words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Reads a sweep file.

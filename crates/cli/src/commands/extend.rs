@@ -123,9 +123,10 @@ fn plan(
             number: trial.number,
             fingerprint: &trial.fingerprint,
             replicate: trial.replicate,
+            is_baseline: trial.kind == TrialKind::Baseline,
         })
         .collect();
-    let Growth { added, left_over } = growth(new, &present, planned);
+    let Growth { added, left_over, is_baseline_searched } = growth(new, &present, planned);
     // Facts that added trials need and the sweep does not have yet, by case.
     let mut appended: BTreeMap<usize, u64> = BTreeMap::new();
     let mut facts = Vec::new();
@@ -142,6 +143,9 @@ fn plan(
         new_trials.push(drive::new_trial(new, trial, index));
     }
     text += &effect_text(&stored, last, &new_trials, &left_over);
+    if is_baseline_searched {
+        text += "the baseline has one of the configurations already: it stays beside the search, and is not ranked\n";
+    }
     if new.method.is_adaptive() {
         text += "draws that follow results are added while it runs\n";
     }
@@ -177,8 +181,9 @@ fn refuse(differences: &str, source: &SweepSource, problems: &[Problem]) -> Resu
             "sweep `{name}` cannot grow by this file: its old and new trials could not be compared"
         ),
         format!(
-            "start the changed one beside it: converge run {} --name {name}-2",
-            quoted(&source.path)
+            "start the changed one beside it: converge run {} --name {}",
+            source.words_without_name(),
+            quoted(&format!("{name}-2"))
         ),
     ))
 }

@@ -9,7 +9,7 @@ use converge_scheduler::trials::definition;
 use converge_store::{Extension, Source, Store, SweepRecord};
 
 use crate::arguments::RunArguments;
-use crate::budget::Spent;
+use crate::budget::{Spent, quoted};
 use crate::exit_code::ExitCode;
 use crate::report::Report;
 use crate::sweep_source::SweepSource;
@@ -88,10 +88,13 @@ fn same_sweep(record: &SweepRecord, source: &SweepSource) -> Result<(), Report> 
     Err(Report::usage(
         format!("there is a sweep `{name}` already, and it is another one:{lines}"),
         format!(
-            "start the new one beside it: converge run {path} --name {name}-2\n\
-             or let the stored one grow by what is new, if its trials stay comparable: converge extend {path}\n\
-             or go on with the stored one: converge resume {name}",
-            path = source.path
+            "start the new one beside it: converge run {} --name {}\n\
+             or let the stored one grow by what is new, if its trials stay comparable: converge extend {}\n\
+             or go on with the stored one: converge resume {}",
+            source.words_without_name(),
+            quoted(&format!("{name}-2")),
+            source.words(),
+            quoted(name)
         ),
     ))
 }
@@ -107,13 +110,13 @@ fn adopt(store: &mut Store, record: &SweepRecord, source: &SweepSource) -> Resul
         output::talk(&format!(
             "note: `run` adds no trials to a grid that is stored; `converge extend {}` adds those of another \
              `max_trials`\n",
-            source.path
+            source.words()
         ));
     }
     if source.sweep.baseline && !old.baseline {
         output::talk(&format!(
             "note: `run` adds no trials to a sweep that is stored; `converge extend {}` adds the baseline\n",
-            source.path
+            source.words()
         ));
     }
     let extension = Extension {
