@@ -72,7 +72,7 @@ class SweepPage {
   drawHead() {
     const { sweep, set } = this;
     const { trials, best, objective } = sweep;
-    const ended = trials.total - trials.queued - trials.running;
+    const ended = trials.total - trials.queued - trials.running - trials.waiting;
     const counts = ["completed", "running", "waiting", "queued", "stopped", "diverged", "failed", "cancelled"].filter(state => trials[state]);
     const fact = (title, ...content) => h("div", { class: "fact" }, h("h3", {}, title), h("div", { class: "value" }, content));
     const devices = sweep.devices.map(one => one.workers ? `${one.device} × ${one.workers}` : one.device).join(", ");

@@ -36,7 +36,7 @@ export async function show(main) {
   const draw = () => {
     const newest = [...sweeps.values()].sort((one, other) => (other.started_at_ms ?? other.created_at_ms) - (one.started_at_ms ?? one.created_at_ms));
     put(body, newest.map(sweep => {
-      const ended = sweep.trials.total - sweep.trials.queued - sweep.trials.running;
+      const ended = sweep.trials.total - sweep.trials.queued - sweep.trials.running - sweep.trials.waiting;
       return h("tr", {},
         h("td", {}, h("a", { href: `/sweeps/${sweep.id}`, class: "name" }, sweep.name)),
         h("td", {}, stateWord(sweep.state)),
