@@ -39,6 +39,13 @@ pub fn fair_coins(count: u64, of: u64) -> f64 {
     beta_reg((of - count) as f64, count as f64 + 1.0, 0.5)
 }
 
+/// Returns the standard error of a share of so many examples, one of each kind added: a share of 100 % is not certain.
+pub fn share_error(share: f64, of: u64) -> f64 {
+    let of = of.max(1) as f64;
+    let share = (share * of + 1.0) / (of + 2.0);
+    (share * (1.0 - share) / of).sqrt()
+}
+
 /// Returns the interval of a share by Jeffreys: equal tails of the Beta distribution that a count leaves of
 /// Beta(1/2, 1/2), and the end itself where none or all were counted. None of none.
 ///

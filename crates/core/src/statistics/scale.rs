@@ -4,6 +4,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use super::Interval;
 use super::covariance::Covariance;
+use crate::metric::Metric;
 
 /// What the values of a metric are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +20,17 @@ pub enum Scale {
     },
     /// Correlations.
     Correlation,
+}
+
+/// Returns the ends beyond which a metric, by its name without the split, has no values.
+pub(super) fn ends(name: &str) -> (f64, f64) {
+    let never_negative = ["loss", "rmse", "mae", "seconds"].contains(&name);
+    match Metric::find(name) {
+        Some(metric) if metric.is_share => (0.0, 1.0),
+        _ if ["mcc", "pearson", "spearman"].contains(&name) => (-1.0, 1.0),
+        _ if never_negative || name.starts_with("gradient_norm") => (0.0, f64::INFINITY),
+        _ => (f64::NEG_INFINITY, f64::INFINITY),
+    }
 }
 
 /// Estimates on a scale.

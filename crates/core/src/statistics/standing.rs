@@ -6,7 +6,7 @@ use super::chosen::{Chosen, best_of, corrected};
 use super::contenders::contenders;
 use super::covariance::{Covariance, over_items};
 use super::distributions::jeffreys;
-use super::scale::Scale;
+use super::scale::{Scale, ends};
 use super::seeds::{Spread, pooled, variance};
 use crate::items::{Answers, ItemResults, Measure};
 use crate::metric::Metric;
@@ -190,8 +190,11 @@ pub fn standing(contest: &Contest<'_>) -> Option<Standing> {
         degrees: field.degrees(winner, None),
     };
     let interval = on_scale.interval(CONFIDENCE);
-    standing.interval =
-        interval.map(|interval| field.signed_interval(field.scale.unscaled(interval)));
+    standing.interval = interval.map(|interval| {
+        let Interval { low, high } = field.signed_interval(field.scale.unscaled(interval));
+        let (least, most) = field.ends;
+        Interval { low: low.clamp(least, most), high: high.clamp(least, most) }
+    });
     let deviations = field.covariance.draw(DRAWS, contest.seed.stream("noise of the means", 0));
     standing.corrected = Some(field.signed(corrected(means, &deviations)));
     let others = (0..means.len()).filter(|place| *place != winner);
@@ -239,6 +242,8 @@ struct Field {
     half_step: f64,
     least_error: f64,
     scale: Scale,
+    /// Beyond them there are no values. On an open scale an interval knows nothing of them.
+    ends: (f64, f64),
 }
 
 impl Field {
@@ -312,6 +317,7 @@ impl Field {
             half_step,
             least_error: step,
             scale,
+            ends: ends(name),
         })
     }
 

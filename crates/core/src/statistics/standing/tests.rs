@@ -56,6 +56,22 @@ fn a_single_value_has_no_interval() {
 }
 
 #[test]
+fn an_interval_ends_where_the_values_of_its_metric_end() {
+    let interval = |metric, goal, values: &[f64]| {
+        let candidates = [of_values(values)];
+        let contest = Contest { metric, goal, ..contest(&candidates, None) };
+        standing(&contest).unwrap().interval.unwrap()
+    };
+    for metric in ["validation/loss", "validation/rmse", "validation/mae", "train/loss"] {
+        let interval = interval(metric, Goal::Minimize, &[0.1, 0.9]);
+        assert!(interval.low == 0.0 && interval.high > 0.9, "{metric}: {interval:?}");
+    }
+    let share = interval("validation/macro_f1", Goal::Maximize, &[0.1, 0.9]);
+    assert_eq!((share.low, share.high), (0.0, 1.0));
+    assert!(interval("validation/mcc", Goal::Maximize, &[-0.1, 0.3]).low < 0.0);
+}
+
+#[test]
 fn a_single_trial_with_items_has_the_arcsine_interval_of_a_share() {
     let results = answers(400, 0.8, 1);
     let right = right(400);
