@@ -477,15 +477,7 @@ pub(crate) fn conclude(
         let noun = if cancelled == 1 { "trial was" } else { "trials were" };
         output::talk(&format!("{cancelled} {noun} cancelled\n"));
     }
-    if trials.stopped > 0 {
-        let saved = reader.steps_saved(summary.id)?;
-        let noun = if trials.stopped == 1 { "trial was" } else { "trials were" };
-        output::talk(&format!(
-            "{} {noun} stopped early: {} saved; `converge trials --where state=stopped`\n",
-            trials.stopped,
-            plural(saved, "step")
-        ));
-    }
+    output::talk(&commands::best::stopped_line(reader, &summary)?);
     // Those beside the search as well.
     let failed_beside = summary.beside.failed;
     match ending {

@@ -52,6 +52,20 @@ fn unreadable(error: &ReadError) -> Report {
     }
 }
 
+/// Returns the sweep of this name, or the one that was worked on last of those that search: a probe of a file is in a
+/// sweep of its own, and asks another question.
+pub(crate) fn searched(reader: &Reader, name: Option<&str>) -> Result<SweepSummary, Report> {
+    let found = sweep(reader, name)?;
+    if name.is_some() || found.trials.total() > 0 {
+        return Ok(found);
+    }
+    let searching = reader.sweeps()?.into_iter().filter(|sweep| sweep.trials.total() > 0);
+    let last = |sweep: &SweepSummary| {
+        sweep.ended_at_ms.or(sweep.started_at_ms).unwrap_or(sweep.created_at_ms)
+    };
+    Ok(searching.max_by_key(last).unwrap_or(found))
+}
+
 /// Returns the sweep of this name, or the one that was worked on last.
 pub(crate) fn sweep(reader: &Reader, name: Option<&str>) -> Result<SweepSummary, Report> {
     let found = match name {

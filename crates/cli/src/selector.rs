@@ -1,8 +1,12 @@
 //! Which trials a user means: `3`, `1-5`, `1,4`, `best`, `refit`, `last`, and conditions such as `state=failed`.
 
+use std::collections::BTreeMap;
+
 use converge_core::ranking::Ranked;
 use converge_core::search_space::Configuration;
+use converge_core::trial::TrialKind;
 use converge_core::value::Value;
+use converge_store::TrialRecord;
 
 use crate::report::Report;
 
@@ -106,9 +110,22 @@ pub(crate) struct Subject<'a> {
     pub(crate) configuration: &'a Configuration,
 }
 
+/// Returns the names of the parameters that trials have, and whether all values of each are numbers.
+pub(crate) fn parameters(trials: &[TrialRecord]) -> BTreeMap<&str, bool> {
+    let mut found = BTreeMap::new();
+    for (name, value) in trials.iter().flat_map(|trial| &trial.configuration) {
+        *found.entry(name.as_str()).or_insert(true) &= value.number().is_some();
+    }
+    found
+}
+
+/// Words that a trial's state can be.
+const STATES: [&str; 8] =
+    ["queued", "running", "waiting", "completed", "stopped", "diverged", "failed", "cancelled"];
+
 impl Condition {
-    /// Reads a condition; `parameters` are the names that it may use beside the fixed ones.
-    pub(crate) fn parse(text: &str, parameters: &[&str]) -> Result<Self, Report> {
+    /// Reads a condition; `parameters` are the names that it may use beside the fixed ones, and whether they are numbers.
+    pub(crate) fn parse(text: &str, parameters: &BTreeMap<&str, bool>) -> Result<Self, Report> {
         // Longer operators first, so that `<=` is not read as `<`.
         let operators = [
             ("<=", Operator::LessOrEqual),
@@ -128,11 +145,36 @@ impl Condition {
             ));
         };
         let fixed = ["trial", "kind", "state", "objective", "attempts", "replicate"];
-        if !fixed.contains(&key) && !parameters.contains(&key) {
-            let names: Vec<&str> = fixed.into_iter().chain(parameters.iter().copied()).collect();
+        if !fixed.contains(&key) && !parameters.contains_key(key) {
+            let names: Vec<&str> = fixed.into_iter().chain(parameters.keys().copied()).collect();
             return Err(Report::usage(
                 format!("`{key}` is nothing that trials of this sweep have"),
                 format!("one of {}", names.join(", ")),
+            ));
+        }
+        // A word that no trial can have fits nothing, and says no more than that.
+        let words: Vec<&str> = match key {
+            "state" => STATES.to_vec(),
+            "kind" => [TrialKind::Grid, TrialKind::Random, TrialKind::Enqueued]
+                .iter()
+                .chain(&TrialKind::BESIDE)
+                .map(|kind| kind.word())
+                .collect(),
+            _ => Vec::new(),
+        };
+        if !words.is_empty() && !words.contains(&value) {
+            return Err(Report::usage(
+                format!("`{value}` is no {key} of a trial"),
+                format!("one of {}", words.join(", ")),
+            ));
+        }
+        let is_order = !matches!(operator, Operator::Equal | Operator::NotEqual);
+        let is_fixed_number = fixed.contains(&key) && words.is_empty();
+        let is_number = is_fixed_number || parameters.get(key) == Some(&true);
+        if value.parse::<f64>().is_err() && (is_fixed_number || (is_number && is_order)) {
+            return Err(Report::usage(
+                format!("`{key}` is a number, and `{value}` is none"),
+                format!("write `{key}<0.5`, or another number"),
             ));
         }
         let value = value.parse().map_or_else(|_| Value::Text(value.to_string()), Value::Float);
@@ -212,9 +254,8 @@ mod tests {
             configuration: &configuration,
         };
         let fits = |text: &str| {
-            Condition::parse(text, &["learning_rate", "optimizer", "momentum"])
-                .map(|c| c.fits(&subject))
-                .ok()
+            let numbers = [("learning_rate", true), ("optimizer", false), ("momentum", true)];
+            Condition::parse(text, &BTreeMap::from(numbers)).map(|c| c.fits(&subject)).ok()
         };
         for (text, expected) in [
             ("learning_rate=0.00005", true),
@@ -231,5 +272,17 @@ mod tests {
         }
         assert_eq!(fits("colour=red"), None);
         assert_eq!(fits("state"), None);
+        for wrong in [
+            "state=waitng",
+            "state!=complete",
+            "kind=grd",
+            "learning_rate<small",
+            "trial=best",
+            "objective>=high",
+        ] {
+            assert_eq!(fits(wrong), None, "{wrong}");
+        }
+        assert_eq!(fits("kind=probe"), Some(false));
+        assert_eq!(fits("optimizer<tgd"), Some(true));
     }
 }

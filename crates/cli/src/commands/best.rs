@@ -9,7 +9,7 @@ use converge_core::metric;
 use converge_core::objective::{At, Goal, Objective};
 use converge_core::ranking::{Ranked, Scored, rank};
 use converge_core::task::Task;
-use converge_dashboard::terminal::number::of_metric;
+use converge_dashboard::terminal::number::{of_metric, plural};
 use converge_dashboard::terminal::table::{Align, Table};
 use converge_scheduler::home::Home;
 use converge_store::{RankedTrial, Reader, SweepSummary};
@@ -24,7 +24,7 @@ use crate::{home as homes, output};
 /// Runs the command.
 pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
-    let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    let summary = homes::searched(&reader, arguments.sweep.as_deref())?;
     if arguments.test {
         return test_value::run(arguments, home, reader, &summary);
     }
@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: &BestArguments, home: &Home) -> Result<ExitCode, Re
     } else {
         let shown = Shown { top: arguments.top, sureness: !arguments.quick };
         output::data(&text(&reader, &summary, arguments.metric.as_deref(), shown)?);
+        output::data(&stopped_line(&reader, &summary)?);
     }
     Ok(ExitCode::Done)
 }
@@ -64,6 +65,7 @@ fn document(
         "configurations": ranked.iter().map(json_of).collect::<Vec<_>>(),
         "standing": compared.as_ref().map(sureness::json_of),
         "lost": sureness::json_of_lost(&summary.trials),
+        "stopped": summary.trials.stopped,
         "test": looks.iter().map(test_value::json_of).collect::<Vec<_>>(),
     }))
 }
@@ -158,6 +160,9 @@ pub(crate) fn text(
         At::Last => "at each trial's last evaluation",
     };
     let mut text = format!("sweep `{}`, {goal} {} {at}\n", summary.name, objective.metric);
+    if trials.total() == 0 && summary.beside.total() > 0 {
+        return Ok(text + "it has no search, only trials beside it: `converge trials` lists them\n");
+    }
     if ranked.is_empty() && more == 0 {
         return Ok(text + "no trial has completed yet\n");
     }
@@ -202,6 +207,19 @@ pub(crate) fn text(
         text += &format!("{} trials failed and are not ranked\n", trials.failed);
     }
     Ok(text)
+}
+
+/// Says what early stopping has spared; nothing where it stopped nothing.
+pub(crate) fn stopped_line(reader: &Reader, summary: &SweepSummary) -> Result<String, Report> {
+    let stopped = summary.trials.stopped;
+    if stopped == 0 {
+        return Ok(String::new());
+    }
+    let noun = if stopped == 1 { "trial was" } else { "trials were" };
+    Ok(format!(
+        "{stopped} {noun} stopped early: {} saved; `converge trials --where state=stopped`\n",
+        plural(reader.steps_saved(summary.id)?, "step")
+    ))
 }
 
 /// Says how sure the first of a ranking is, and what the test split says of it.

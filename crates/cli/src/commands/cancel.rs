@@ -47,9 +47,7 @@ fn choose(
     summary: &SweepSummary,
     trials: &[TrialRecord],
 ) -> Result<BTreeSet<u64>, Report> {
-    let parameters: BTreeSet<&str> =
-        trials.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
-    let parameters: Vec<&str> = parameters.into_iter().collect();
+    let parameters = selector::parameters(trials);
     let (mut conditions, mut numbers) = (Vec::new(), None);
     for text in &arguments.trials {
         if text.contains(['=', '<', '>']) {
@@ -109,16 +107,29 @@ fn tell(trials: &[TrialRecord], chosen: &BTreeSet<u64>, asked: &[u64]) {
     };
     let now = |trial: &TrialRecord| asked.binary_search(&trial.number).is_ok();
     say(&of(&|trial| trial.state == TrialState::Cancelled && now(trial)), "cancelled");
-    say(&of(&|trial| !trial.state.is_final()), "to be cancelled once their workers let go of them");
-    for (word, ended) in [
-        ("cancelled", "cancelled before"),
-        ("completed", "completed already, and keep their results"),
-        ("diverged", "diverged already, and keep their results"),
-        ("failed", "failed already"),
+    let open = of(&|trial| !trial.state.is_final());
+    let whose =
+        if open.len() == 1 { "its worker lets go of it" } else { "their workers let go of them" };
+    say(&open, &format!("to be cancelled once {whose}"));
+    for (word, one, many) in [
+        ("cancelled", "cancelled before", "cancelled before"),
+        (
+            "completed",
+            "completed already, and keeps its results",
+            "completed already, and keep their results",
+        ),
+        (
+            "diverged",
+            "diverged already, and keeps its results",
+            "diverged already, and keep their results",
+        ),
+        ("stopped", "stopped early already", "stopped early already"),
+        ("failed", "failed already", "failed already"),
     ] {
         let left = |trial: &TrialRecord| {
             trial.state.word() == word && !(word == "cancelled" && now(trial))
         };
-        say(&of(&left), ended);
+        let left = of(&left);
+        say(&left, if left.len() == 1 { one } else { many });
     }
 }

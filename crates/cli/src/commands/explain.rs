@@ -25,7 +25,7 @@ const WIDTH: usize = 100;
 /// Runs the command.
 pub(crate) fn run(arguments: &ExplainArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
-    let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    let summary = homes::searched(&reader, arguments.sweep.as_deref())?;
     let objective = best::objective(&reader, &summary, arguments.metric.as_deref())?;
     let found = explained(&reader, &summary, &objective)?;
     if arguments.json {

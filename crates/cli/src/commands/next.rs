@@ -20,7 +20,7 @@ use crate::{budget, home as homes, output, sweep_source};
 /// Runs the command.
 pub(crate) fn run(arguments: &NextArguments, home: &Home) -> Result<ExitCode, Report> {
     let reader = homes::open(home)?;
-    let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
+    let summary = homes::searched(&reader, arguments.sweep.as_deref())?;
     let record = reader.sweep(summary.id)?;
     let record = record.ok_or_else(|| {
         Report::usage("there is no sweep yet", "start one with `converge run FILE`")

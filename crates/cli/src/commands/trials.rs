@@ -1,7 +1,5 @@
 //! `converge trials`: the trials of a sweep, with conditions.
 
-use std::collections::BTreeSet;
-
 use converge_core::trial::TrialState;
 use converge_dashboard::terminal::number::{duration, of_metric};
 use converge_dashboard::terminal::table::{Align, Table};
@@ -12,7 +10,7 @@ use serde_json::json;
 use crate::arguments::TrialsArguments;
 use crate::exit_code::ExitCode;
 use crate::report::Report;
-use crate::selector::{Condition, Subject};
+use crate::selector::{self, Condition, Subject};
 use crate::{home as homes, output};
 
 /// Runs the command.
@@ -20,9 +18,7 @@ pub(crate) fn run(arguments: &TrialsArguments, home: &Home) -> Result<ExitCode, 
     let reader = homes::open(home)?;
     let summary = homes::sweep(&reader, arguments.sweep.as_deref())?;
     let trials = reader.trials(summary.id)?;
-    let parameters: BTreeSet<&str> =
-        trials.iter().flat_map(|trial| trial.configuration.keys().map(String::as_str)).collect();
-    let parameters: Vec<&str> = parameters.into_iter().collect();
+    let parameters = selector::parameters(&trials);
     let conditions = arguments
         .conditions
         .iter()
@@ -48,7 +44,7 @@ pub(crate) fn run(arguments: &TrialsArguments, home: &Home) -> Result<ExitCode, 
         ("attempts", Align::Right),
         ("time", Align::Right),
     ]);
-    columns.extend(parameters.iter().map(|name| (*name, Align::Right)));
+    columns.extend(parameters.keys().map(|name| (*name, Align::Right)));
     columns.push(("replicate", Align::Right));
     let mut table = Table::new(columns);
     for trial in chosen {
@@ -67,7 +63,7 @@ pub(crate) fn run(arguments: &TrialsArguments, home: &Home) -> Result<ExitCode, 
         ]);
         let cell =
             |name: &&str| trial.configuration.get(*name).map_or("-".into(), ToString::to_string);
-        row.extend(parameters.iter().map(cell));
+        row.extend(parameters.keys().map(cell));
         row.push(trial.replicate.to_string());
         table.push(row);
     }

@@ -84,21 +84,34 @@ fn best(compared: &Compared, metric: &str) -> String {
 }
 
 fn ties(compared: &Compared, tied: &[usize]) -> String {
-    let trials = |place: &usize| compared.contenders[*place].trials.clone();
+    // Each by its first trial: of a configuration with five seeds the others say nothing new.
+    let first = |place: &usize| compared.contenders[*place].trials.first().copied();
     let others: Vec<u64> =
-        tied.iter().filter(|place| **place != compared.standing.winner).flat_map(trials).collect();
+        tied.iter().filter(|place| **place != compared.standing.winner).filter_map(first).collect();
     if others.is_empty() {
         return match compared.standing.compared {
             1 => "it is the only one that can be compared".into(),
             _ => "no other of those compared can be the best one, as far as noise goes".into(),
         };
     }
-    let mut text = format!("{} cannot be told apart from it", named(&others));
+    let replicated = tied.iter().any(|place| compared.contenders[*place].trials.len() > 1);
+    let who = |trials: &[u64]| match (replicated, trials.len()) {
+        (false, _) => named(trials),
+        (true, 1) => format!("the configuration of {}", named(trials)),
+        (true, _) => format!("the configurations of {}", named(trials)),
+    };
+    let mut text = format!("{} cannot be told apart from it", who(&others));
     match compared.standing.cheapest {
         Some(cheapest) if cheapest != compared.standing.winner => {
             let work = compared.relative_work(cheapest);
             let work = work.filter(|share| *share < 0.995);
-            text += &format!("; the cheapest of all these is {}", named(&trials(&cheapest)));
+            text += &format!(
+                "; the cheapest of all these is {}",
+                match first(&cheapest) {
+                    Some(trial) => who(&[trial]),
+                    None => who(&[]),
+                }
+            );
             if let Some(share) = work {
                 text += &format!(", at {:.0} % of the work", share * 100.0);
             }
@@ -111,26 +124,31 @@ fn ties(compared: &Compared, tied: &[usize]) -> String {
 
 fn gained(gain: &Gain, objective: &Objective, baseline: &str) -> String {
     let is_share = kind_of(&objective.metric) == Kind::Share;
-    // A gain is positive where it is better, whichever way that is.
+    // A gain is positive where it is better; what is told is the metric's own difference, as `compare` tells it.
+    let sign = if objective.goal == Goal::Minimize { -1.0 } else { 1.0 };
+    let interval = gain.interval.map(|Interval { low, high }| match objective.goal {
+        Goal::Maximize => Interval { low, high },
+        Goal::Minimize => Interval { low: -high, high: -low },
+    });
     let number = |value: f64| match is_share {
         true => format!("{:+.1}", value * 100.0),
         false if value > 0.0 => format!("+{}", general(value)),
         false => general(value),
     };
-    let mut text = number(gain.value);
+    let mut text = number(sign * gain.value);
     text += match (is_share, objective.goal) {
         (true, _) => " points",
         (false, Goal::Maximize) => "",
         (false, Goal::Minimize) => " (less is better)",
     };
     text += &format!(" over the defaults, {baseline}");
-    if let Some(interval) = gain.interval {
+    if let Some(interval) = interval {
         text += &format!(" ({})", interval_of(interval, number));
     }
     if let Some(corrected) = gain.corrected {
-        text += &format!(", about {} without the luck", number(corrected));
+        text += &format!(", about {} without the luck", number(sign * corrected));
     }
-    if gain.interval.is_some_and(|interval| interval.low <= 0.0 && interval.high >= 0.0) {
+    if interval.is_some_and(|interval| interval.low <= 0.0 && interval.high >= 0.0) {
         text += ": it may be noise";
     }
     text
@@ -330,7 +348,7 @@ mod tests {
         );
         assert_eq!(
             gained(&gain, &objective("validation/loss", Goal::Minimize), "trial 1"),
-            "+0.07 (less is better) over the defaults, trial 1 (95 % interval -0.003 to +0.109), about +0.059 without the luck: it may be noise"
+            "-0.07 (less is better) over the defaults, trial 1 (95 % interval -0.109 to +0.003), about -0.059 without the luck: it may be noise"
         );
     }
 
