@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::search_space::Configuration;
 use crate::settings::Settings;
 use crate::sweep::{Method, Sweep};
+use crate::trial::TrialKind;
 use crate::value::Value;
 
 /// A trial that the sweep has already.
@@ -27,6 +28,8 @@ pub struct Present<'a> {
     pub fingerprint: &'a str,
     /// Which seed, from 0.
     pub replicate: u64,
+    /// Whether it is one of the baseline, beside the search.
+    pub is_baseline: bool,
 }
 
 /// What a changed file makes of a sweep's trials.
@@ -36,6 +39,8 @@ pub struct Growth {
     pub added: Vec<PlannedTrial>,
     /// Numbers of trials that the file no longer asks for; they stay.
     pub left_over: Vec<u64>,
+    /// Whether the search would hold the configuration of the baseline: that stays beside it, with all its seeds.
+    pub is_baseline_searched: bool,
 }
 
 /// A combination of model and data that was prepared when the sweep was made.
@@ -277,6 +282,11 @@ pub fn growth(new: &Sweep, present: &[Present<'_>], planned: Vec<PlannedTrial>) 
     let configurations: BTreeSet<&str> = wanted.iter().map(|(print, _)| print.as_str()).collect();
     let there: BTreeSet<(&str, u64)> =
         present.iter().map(|trial| (trial.fingerprint, trial.replicate)).collect();
+    let baseline = present.iter().find(|one| one.is_baseline).map(|one| one.fingerprint);
+    let is_beside = |trial: &PlannedTrial| {
+        trial.kind != TrialKind::Baseline && baseline == Some(trial.fingerprint.as_str())
+    };
+    let is_baseline_searched = planned.iter().any(is_beside);
     let left_over = |trial: &&Present<'_>| {
         let grown =
             new.method.is_adaptive() || (new.racing && configurations.contains(trial.fingerprint));
@@ -287,7 +297,9 @@ pub fn growth(new: &Sweep, present: &[Present<'_>], planned: Vec<PlannedTrial>) 
         added: planned
             .into_iter()
             .filter(|trial| !there.contains(&(trial.fingerprint.as_str(), trial.replicate)))
+            .filter(|trial| !is_beside(trial))
             .collect(),
+        is_baseline_searched,
     }
 }
 

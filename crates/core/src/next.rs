@@ -15,6 +15,7 @@ use crate::objective::Goal;
 use crate::ranking;
 use crate::sampler::dependency_order;
 use crate::search_space::{Case, Configuration, Domain, Parameter};
+use crate::statistics::distributions::share_error;
 use crate::sweep::Sweep;
 use crate::value::Value;
 use axis::Axis;
@@ -180,7 +181,7 @@ fn noise(past: &Past<'_>) -> Option<f64> {
     let is_share = Metric::find(name).is_some_and(|metric| metric.is_share);
     let examples = past.examples.filter(|_| is_share)?;
     let best = ranked(past).first()?.mean()?.clamp(0.0, 1.0);
-    Some((2.0 * best * (1.0 - best) / examples.max(1) as f64).sqrt())
+    Some(std::f64::consts::SQRT_2 * share_error(best, examples))
 }
 
 /// What decisions are made from.

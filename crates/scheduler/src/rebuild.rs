@@ -343,9 +343,13 @@ impl Replay {
         if trial.state == TrialState::Waiting {
             changes.push(Change::TrialState { trial: trial_id, state: TrialState::Queued });
             trial.state = TrialState::Queued;
-            trial.climb.passed += 1;
             trial.climb.reached = None;
         }
+        // What it was leased for says which rungs it has passed: a trial that was cancelled while it waited, and is
+        // tried again, comes there once more.
+        let ahead = |rung: &&u64| assignment.until_step.is_some_and(|until| **rung >= until);
+        let rungs = &trial.climb.rungs;
+        trial.climb.passed = (rungs.len() - rungs.iter().filter(ahead).count()) as u64;
         if trial.state != TrialState::Queued {
             return Err(Skip::Because(format!("its trial was {} before", trial.state.word())));
         }
@@ -502,36 +506,54 @@ impl From<RebuildError> for Skip {
 }
 
 /// Makes the decisions of early stopping again.
+///
+/// Where what was lost matters (a cancellation that no log tells of) they may come out otherwise; a trial that has gone
+/// beyond a rung was promoted there all the same.
 fn decide(store: &mut Store, id: SweepId, sweep: &Sweep) -> Result<(), RebuildError> {
     let Some(record) = store.read().sweep(id)? else { return Ok(()) };
     let Some(mut ladder) = early_stopping(&record, sweep, store.read())?.ladder else {
         return Ok(());
     };
-    let waiting: BTreeSet<TrialId> = record
-        .open_trials
+    let climbing = store.read().ladder(id)?.trials;
+    let newest: BTreeMap<TrialId, u64> = climbing
         .iter()
-        .filter(|trial| trial.state == TrialState::Waiting)
-        .map(|trial| trial.id)
+        .filter(|trial| trial.state == TrialState::Waiting.word())
+        .filter_map(|trial| Some((trial.id, trial.rungs.last()?.rung)))
         .collect();
+    let mut beyond: BTreeSet<(u64, TrialId)> = BTreeSet::new();
+    for trial in &climbing {
+        let passed = trial.rungs.iter().filter(|rung| trial.came_to > rung.step);
+        beyond.extend(passed.map(|rung| (rung.rung, trial.id)));
+    }
     let mut changes = Vec::new();
+    let mut next_place: BTreeMap<u64, u64> = BTreeMap::new();
     for made in ladder.decide() {
         let trial = TrialId(made.trial.cast_signed());
         let (verdict, rank, among, place) = (made.verdict, made.rank, made.among, made.order);
+        let waits_at = newest.get(&trial).copied();
         let state = match verdict {
             Verdict::Promoted => TrialState::Queued,
+            // What went on is what was promoted.
+            Verdict::Stopped if waits_at.is_none() => continue,
             Verdict::Stopped => TrialState::Stopped(StopReason::Outranked),
         };
-        let waits = waiting.contains(&trial);
-        // What went on is what was promoted.
-        if !waits && verdict == Verdict::Stopped {
-            continue;
+        if verdict == Verdict::Promoted {
+            let next = next_place.entry(made.rung).or_default();
+            *next = (place + 1).max(*next);
         }
+        beyond.remove(&(made.rung, trial));
         let decision = RungDecision { verdict, rank, among, place };
         changes.push(Change::Decided { trial, rung: made.rung, decision });
-        let last = ladder.next_rung(made.trial) == made.rung + 1;
-        if waits && last {
+        if waits_at == Some(made.rung) {
             changes.push(Change::TrialState { trial, state });
         }
+    }
+    for (rung, trial) in beyond {
+        let place = next_place.entry(rung).or_default();
+        let decision =
+            RungDecision { verdict: Verdict::Promoted, rank: 1, among: 1, place: *place };
+        *place += 1;
+        changes.push(Change::Decided { trial, rung, decision });
     }
     store.apply(&changes, clock::unix_ms())?;
     Ok(())

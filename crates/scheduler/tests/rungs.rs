@@ -214,5 +214,6 @@ fn who_is_cancelled_while_waiting_is_not_waited_for() {
     for value in [0.5, 0.6, 0.7] {
         stage.come(2, value, AttemptEnding::Paused);
     }
-    assert_eq!(stage.states(), ["cancelled", "stopped", "stopped", "running"]);
+    // Half of four go on, and it is none of them.
+    assert_eq!(stage.states(), ["cancelled", "stopped", "running", "queued"]);
 }

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ladder::{Decision, Place, Terms, Track, Verdict};
 use super::Standing;
+use super::ladder::{Decision, Place, Terms, Track, Verdict};
 
 /// A race.
 #[derive(Debug, Clone, Default)]

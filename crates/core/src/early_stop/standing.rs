@@ -2,6 +2,7 @@
 
 use crate::items::{Answers, ItemResults};
 use crate::metric::Metric;
+use crate::statistics::distributions::share_error;
 
 /// What a trial has reached.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,7 +89,7 @@ impl Standing {
     ///
     /// Paired, where both have marks: answers that differ on d of n examples give √d / n (of two classes that is the
     /// error of a difference of accuracies; with more classes, and for other shares, it is an upper bound), losses the
-    /// error of their mean difference. Else, for a share p of n examples, √(p (1 - p) / n) of the better one.
+    /// error of their mean difference. Else, for a share of examples, that of the better one ([`share_error`]).
     pub fn standard_error(&self, other: &Self, metric: &str) -> f64 {
         let paired = match (&self.marks, &other.marks) {
             (Some(Marks::Answers(left)), Some(Marks::Answers(right)))
@@ -106,7 +107,7 @@ impl Standing {
         };
         let alone = || match self.value {
             Some(p) if is_share(metric) && (0.0..=1.0).contains(&p) && self.examples > 0 => {
-                (p * (1.0 - p) / self.examples as f64).sqrt()
+                share_error(p, self.examples)
             }
             _ => 0.0,
         };

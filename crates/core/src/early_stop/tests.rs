@@ -4,6 +4,7 @@ use super::*;
 use crate::items::{Answers, ItemResults};
 use crate::objective::{At, Goal, Objective};
 use crate::settings::TrainSettings;
+use crate::statistics::distributions::share_error;
 
 fn objective() -> Objective {
     Objective { metric: "validation/accuracy".into(), goal: Goal::Maximize, at: At::Best }
@@ -231,7 +232,7 @@ fn paired_results_tell_more_than_values() {
     let error = standing(0.8, 0).standard_error(&standing(0.76, 9), "validation/accuracy");
     assert!((error - 0.03).abs() < 1e-12, "{error}");
     let unpaired = value(0.8).standard_error(&value(0.76), "validation/accuracy");
-    assert!((unpaired - (0.8f64 * 0.2 / 500.0).sqrt()).abs() < 1e-12, "{unpaired}");
+    assert!((unpaired - share_error(0.8, 500)).abs() < 1e-12, "{unpaired}");
     // Losses: numpy.std([0.0, 0.1, 0.2, 0.5], ddof=1) / 2.
     let losses = |losses: &[f32]| {
         let answers = Answers::Classes { classes: vec![0; losses.len()] };

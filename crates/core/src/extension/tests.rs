@@ -44,6 +44,7 @@ fn grown(old: &Sweep, new: &Sweep) -> (Vec<u64>, Vec<String>) {
             number,
             fingerprint: &trial.fingerprint,
             replicate: trial.replicate,
+            is_baseline: trial.kind == TrialKind::Baseline,
         })
         .collect();
     let growth = growth(new, &present, planned(new));
@@ -104,12 +105,37 @@ fn fifty_random_draws_are_twenty_five_and_twenty_five_more() {
             number,
             fingerprint: &trial.fingerprint,
             replicate: trial.replicate,
+            is_baseline: trial.kind == TrialKind::Baseline,
         })
         .collect();
     let growth = growth(&whole, &present, planned(&whole));
     assert_eq!((growth.left_over, growth.added.len()), (vec![], 25));
     let together: Vec<_> = first.iter().chain(&growth.added).cloned().collect();
     assert_eq!(together, planned(&whole));
+}
+
+#[test]
+fn the_baseline_stays_beside_a_search_that_comes_to_hold_it() {
+    let old = sweep("baseline = true", LEARNING_RATES);
+    let first = planned(&old);
+    assert_eq!(first[0].kind, TrialKind::Baseline);
+    let present: Vec<_> = (1..)
+        .zip(&first)
+        .map(|(number, trial)| Present {
+            number,
+            fingerprint: &trial.fingerprint,
+            replicate: trial.replicate,
+            is_baseline: trial.kind == TrialKind::Baseline,
+        })
+        .collect();
+    // 2e-5 is the default.
+    let rates = "[parameters]\nlearning_rate = { values = [1e-5, 1e-4, 2e-5] }\n";
+    let new = sweep("baseline = true\nreplicates = 2", rates);
+    let growth = growth(&new, &present, planned(&new));
+    assert!(growth.is_baseline_searched);
+    assert_eq!(growth.left_over, Vec::<u64>::new());
+    let added: Vec<_> = growth.added.iter().map(|one| (one.kind, one.replicate)).collect();
+    assert_eq!(added, [(TrialKind::Grid, 1); 2], "the second seeds of the other two");
 }
 
 #[test]

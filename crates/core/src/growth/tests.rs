@@ -170,6 +170,41 @@ fn draws_do_not_depend_on_workers_finish_order_or_kills() {
 }
 
 #[test]
+fn the_baseline_is_never_drawn() {
+    // All points, the defaults (2e-5, 16) among them.
+    let searched = "[parameters]\nlearning_rate = { values = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4] }\n\
+         batch_size = { values = [8, 16, 32] }\n[budget]\nmax_trials = 24";
+    let mut apart = 0;
+    for seed in 0..12 {
+        let sweep = sweep(&format!("method = \"tpe\"\nbaseline = true\nseed = {seed}"), searched);
+        let played = Played::new(&sweep).play(2, seed, quality);
+        let mut prints: Vec<&str> =
+            played.trials.iter().map(|one| one.fingerprint.as_str()).collect();
+        apart += u64::from(played.trials[0].kind == TrialKind::Baseline);
+        prints.sort_unstable();
+        prints.dedup();
+        assert_eq!(prints.len(), played.trials.len(), "seed {seed}: nothing is there twice");
+    }
+    assert!(apart > 0, "in some the first draws leave the defaults out");
+}
+
+#[test]
+fn a_refit_says_nothing_of_the_data_of_the_search() {
+    let sweep = sweep("method = \"tpe\"", SEARCHED);
+    let mut trials = Played::new(&sweep).play(1, 0, quality).trials;
+    trials.truncate(14);
+    let reference = Played::taken_up(&sweep, &trials).advance();
+    let refit = Present { number: 15, kind: TrialKind::Refit, case: 3, ..trials[0].clone() };
+    trials.push(refit);
+    let found = Played::taken_up(&sweep, &trials).advance();
+    let cases = |added: &[(u64, PlannedTrial)]| -> Vec<usize> {
+        added.iter().map(|(_, planned)| planned.case).collect()
+    };
+    assert!(!reference.is_empty());
+    assert_eq!(cases(&found), cases(&reference));
+}
+
+#[test]
 fn a_draw_waits_for_the_trials_that_it_is_drawn_from_and_for_no_others() {
     let sweep = sweep("method = \"tpe\"\nahead = 3", SEARCHED);
     let mut played = Played::new(&sweep);

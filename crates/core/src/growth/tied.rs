@@ -3,6 +3,7 @@
 use crate::facts::Facts;
 use crate::metric::Metric;
 use crate::objective::Goal;
+use crate::statistics::distributions::share_error;
 use crate::statistics::standing::{Candidate, Contest, Replicate, standing};
 use crate::sweep::Sweep;
 
@@ -41,6 +42,11 @@ pub(super) fn with_best(sweep: &Sweep, facts: &[Facts], values: &[Vec<f64>]) -> 
         baseline: None,
         seed: sweep.seed,
     });
+    // Seeds that came to the very same values say nothing of how much seeds differ.
+    let seeds = standing.as_ref().and_then(|standing| standing.seeds);
+    if seeds.is_none_or(|seeds| seeds.deviation == 0.0) {
+        return single_seeds(sweep, facts, values);
+    }
     let mut tied = standing.and_then(|standing| standing.indistinguishable).unwrap_or_default();
     tied.sort_unstable();
     tied.into_iter().map(|place| places[place]).collect()
@@ -76,6 +82,5 @@ fn noise(sweep: &Sweep, facts: &[Facts], share: f64) -> Option<f64> {
     Metric::find(metric).filter(|metric| metric.is_share)?;
     let examples = facts.iter().filter_map(|facts| facts.validation.as_ref());
     let fewest = examples.map(|split| split.examples).min().filter(|count| *count > 0)?;
-    let share = share.clamp(0.0, 1.0);
-    Some((2.0 * share * (1.0 - share) / fewest as f64).sqrt())
+    Some(std::f64::consts::SQRT_2 * share_error(share.clamp(0.0, 1.0), fewest))
 }

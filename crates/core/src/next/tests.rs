@@ -237,13 +237,20 @@ fn nothing_that_worked_is_said_and_nothing_is_written() {
 
 #[test]
 fn what_was_stopped_early_is_no_reason_and_is_counted() {
-    let sweep = sweep("[parameters]\noptimizer = { values = [\"adamw\", \"sgd\"] }");
+    let sweep = sweep(
+        "[early_stop]\ntype = \"top_k\"\nkeep = 2\nties = false\nfirst = 2.0\n\
+         [parameters]\nlearning_rate = { values = [1e-4, 1e-3] }\n\
+         optimizer = { values = [\"adamw\", \"sgd\"] }",
+    );
     let tried = &run(&sweep, |_| Some(0.7))[..1];
     let path = |path: &str| path.into();
     let past =
         Past { sweep: &sweep, tried, stopped: 3, examples: None, name: "old-2", path: &path };
     let next = next(&past).unwrap();
-    assert_eq!(next.decisions[0].why, "had this value in all that were trained to the end");
+    assert_eq!(next.decisions[1].why, "had this value in all that were trained to the end");
+    let read = sweep_file::read(&next.text, "old-2.toml", &[]);
+    let read = read.unwrap_or_else(|problems| panic!("{problems:?}\n{}", next.text));
+    assert_eq!(read.early_stop, sweep.early_stop);
     let opening = "# stopped  3 trials were stopped early and are left out\n";
     assert!(next.text.contains(opening), "{}", next.text);
     assert!(next.text.contains("from its one configuration."), "{}", next.text);
@@ -252,8 +259,7 @@ fn what_was_stopped_early_is_no_reason_and_is_counted() {
 #[test]
 fn all_else_is_carried_over_as_it_was() {
     let text = "objective = { metric = \"validation/loss\", goal = \"minimize\", at = \"last\" }\nseed = 7\n\
-                replicates = 4\nracing = true\nmax_replicates = 5\nbaseline = true\n\
-                [early_stop]\ntype = \"top_k\"\nkeep = 2\nties = false\nfirst = 2.0\n[parameters]\nlearning_rate = { values = [1e-4, 1e-3] }\n\
+                replicates = 4\nracing = true\nmax_replicates = 5\nbaseline = true\n[parameters]\nlearning_rate = { values = [1e-4, 1e-3] }\n\
                 \"data.train_limit\" = { values = [100, 200] }\n[train]\nepochs = 5\nclass_weights = [1.0, 2.5]\n\
                 [budget]\nmax_steps = 5000\nmax_wall = \"90m\"\n[run]\nworkers = 2\ndevice = \"scripted\"\n\
                 [[run.script]]\nsteps = 7\nend = \"diverge\"\nwhen = { learning_rate = 1e-3 }\n\
@@ -266,7 +272,6 @@ fn all_else_is_carried_over_as_it_was() {
     assert_eq!(read.objective, sweep.objective);
     assert_eq!((read.replicates, read.seed), (4, sweep.seed));
     assert_eq!((read.max_replicates, read.baseline), (5, true));
-    assert_eq!(read.early_stop, sweep.early_stop);
     assert_eq!(read.run, sweep.run);
     assert_eq!(read.failure, sweep.failure);
     assert_eq!(read.constraints, sweep.constraints);

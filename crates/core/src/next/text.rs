@@ -10,6 +10,7 @@ use crate::draft::{one_line, quoted};
 use crate::key::{Key, Kind};
 use crate::metric::Metric;
 use crate::objective::{At, Goal};
+use crate::sampler::tpe::STARTUP;
 use crate::search_space::Domain;
 use crate::sweep::Method;
 use crate::value::Value;
@@ -49,6 +50,8 @@ impl Writer<'_> {
         match self.past.sweep.method {
             Method::Grid if self.points() <= most => (Method::Grid, None),
             Method::Grid => (Method::Sobol, Some(most)),
+            // The model begins where the first draws have ended.
+            Method::Tpe => (Method::Tpe, Some(STARTUP + self.past.sweep.ahead + DRAWS)),
             other => (other, Some(DRAWS)),
         }
     }
@@ -222,7 +225,11 @@ impl Writer<'_> {
         if !lines.is_empty() {
             text += &format!("\n[budget]\n{}\n", lines.join("\n"));
         }
-        let rule = carried::entries(&sweep.early_stop);
+        // Of one configuration several seeds are trained to the end.
+        let rule = match self.replicates() {
+            1 => carried::entries(&sweep.early_stop),
+            _ => String::new(),
+        };
         if !rule.is_empty() {
             text += &format!("\n[early_stop]\n{rule}");
         }

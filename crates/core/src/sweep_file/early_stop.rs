@@ -5,6 +5,7 @@ use super::table::Table;
 use crate::early_stop::{EarlyStop, Rule};
 use crate::objective::{At, Objective};
 use crate::problem::Problem;
+use crate::sweep::Method;
 
 /// Reads the table.
 pub(super) fn read(node: Node, problems: &mut Vec<Problem>) -> EarlyStop {
@@ -54,13 +55,29 @@ fn word_is_known(rule: Rule, word: Option<&str>) -> bool {
     word.is_none_or(|word| word == rule.word())
 }
 
-/// Reports what does not go with the objective.
+/// Reports what does not go with the rest of the sweep.
 pub(super) fn check(
     early_stop: &EarlyStop,
+    method: Method,
+    replicates: u64,
     objective: &Objective,
     file: &str,
     problems: &mut Vec<Problem>,
 ) {
+    let stops = early_stop.rule != Rule::None;
+    if stops && method.is_adaptive() {
+        problems.push(
+            Problem::new(file, "draws that follow results and [early_stop] do not go together")
+                .hint("a rung compares trials that are there together: use method = \"sobol\", or leave `type` out"),
+        );
+    }
+    // The seeds that went on would be the lucky ones, and their mean no mean of the configuration.
+    if stops && replicates > 1 {
+        problems.push(
+            Problem::new(file, "`replicates` and [early_stop] do not go together: of a configuration the lucky seeds would go on")
+                .hint("write `racing = true` for `replicates`: configurations that were trained to the end and are tied for best get further seeds, which are not stopped"),
+        );
+    }
     if early_stop.patience.is_some() && objective.at == At::Last {
         let message = "[early_stop]: `patience` ends a trial with its best weights, and the objective counts the last evaluation";
         problems.push(

@@ -7,7 +7,6 @@ use super::layers::EXTENDS;
 use super::table::Table;
 use super::{constraints, early_stop, enqueue, parameters};
 use crate::budget::Budget;
-use crate::early_stop::Rule;
 use crate::failure::FailureClass;
 use crate::fit::BOTH_HEAD_RATES;
 use crate::key::{KEYS, Key, nearest};
@@ -79,12 +78,6 @@ pub(super) fn read_sweep(
     }
     if head.method.is_adaptive() {
         parameters::check_preparation(&parameters, problems);
-        if early_stop.rule != Rule::None {
-            problems.push(
-                Problem::new(file, "draws that follow results and [early_stop] do not go together")
-                    .hint("a rung compares trials that are there together: use method = \"sobol\", or leave `type` out"),
-            );
-        }
     }
     let draws = budget.max_trials.unwrap_or(0);
     parameters::check_size(&parameters, head.method, draws, head.replicates, file, problems);
@@ -93,7 +86,7 @@ pub(super) fn read_sweep(
     let task = settings.data.task.task().filter(|_| !named.contains(&"data.task"));
     let (objective, objective_follows_task) =
         read_objective(head.objective, &settings, task, problems);
-    early_stop::check(&early_stop, &objective, file, problems);
+    early_stop::check(&early_stop, head.method, head.replicates, &objective, file, problems);
     let sweep = Sweep {
         objective_follows_task,
         name: head.name?,

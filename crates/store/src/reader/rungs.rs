@@ -54,6 +54,8 @@ pub struct LadderTrial {
     pub paused: Vec<u64>,
     /// The furthest step from which an attempt began.
     pub began_at: u64,
+    /// The furthest step that an attempt has come to.
+    pub came_to: u64,
     /// When it was added. Unit: Unix milliseconds.
     pub created_at_ms: i64,
     /// Its objective, where it is complete.
@@ -108,13 +110,14 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
     let sql = "SELECT sweep_trials.id, attempts.from_step, attempts.last_step, attempts.ending IS 'paused'
         FROM sweep_trials JOIN attempts ON attempts.trial = sweep_trials.id
         WHERE sweep_trials.sweep = ?1";
-    let mut attempts: BTreeMap<i64, (u64, Vec<u64>)> = BTreeMap::new();
+    let mut attempts: BTreeMap<i64, (u64, u64, Vec<u64>)> = BTreeMap::new();
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     for (trial, from, last, paused) in
         rows::<(i64, u64, u64, bool)>(connection, sql, [sweep.0], read)?
     {
-        let (began_at, pauses) = attempts.entry(trial).or_default();
+        let (began_at, came_to, pauses) = attempts.entry(trial).or_default();
         *began_at = from.max(*began_at);
+        *came_to = last.max(*came_to);
         pauses.extend(paused.then_some(last));
     }
     let sql = format!(
@@ -123,7 +126,7 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
     );
     rows(connection, &sql, [sweep.0], |row| {
         let id: i64 = row.get(0)?;
-        let (began_at, paused) = attempts.remove(&id).unwrap_or_default();
+        let (began_at, came_to, paused) = attempts.remove(&id).unwrap_or_default();
         Ok(LadderTrial {
             id: TrialId(id),
             number: row.get(1)?,
@@ -134,6 +137,7 @@ fn trials(connection: &Connection, sweep: SweepId) -> rusqlite::Result<Vec<Ladde
             replicate: row.get(6)?,
             paused,
             began_at,
+            came_to,
             rungs: of_trial.remove(&id).unwrap_or_default(),
         })
     })
