@@ -71,7 +71,12 @@ fn a_sweep_stops_what_is_not_worth_its_steps_and_says_so_everywhere() {
     assert!(show.stdout.contains("stopped early at step 3 of 12: rank"), "{}", show.stdout);
     assert!(show.stdout.contains("\nrungs\n"), "{}", show.stdout);
     let best = sandbox.converge(&["best"]).expect_code(0);
-    assert!(best.stdout.contains("3"), "{}", best.stdout);
+    assert!(best.stdout.contains("4 trials were stopped early: 36 steps saved"), "{}", best.stdout);
+    let cancel = sandbox.converge(&["cancel", "1,3"]).expect_code(0).stderr;
+    assert_eq!(
+        cancel,
+        "trial 3: completed already, and keeps its results\ntrial 1: stopped early already\n"
+    );
     assert_eq!(
         sandbox.rows("select state, count(*) from trials group by state order by state"),
         ["COMPLETE|2", "PRUNED|4"]

@@ -28,6 +28,16 @@ fn draws_that_follow_results_go_on_to_the_last_and_further_where_the_budget_is_r
     tpe(&sandbox, "");
     let plan = sandbox.converge(&["plan", "s.toml", "--json"]).expect_code(0).json();
     assert_eq!(plan["trials"].as_array().unwrap().len(), 11, "those that need no results");
+    for (most, said) in [
+        ("budget.max_trials=15", "drawn       4 trials more from results"),
+        (
+            "budget.max_trials=11",
+            "drawn       all 11 `max_trials` are drawn before a result counts",
+        ),
+    ] {
+        let plan = sandbox.converge(&["plan", "s.toml", most]).expect_code(0).stdout;
+        assert!(plan.contains(said), "{plan}");
+    }
     let run = sandbox.converge(&["run", "s.toml"]).expect_code(0);
     assert!(run.stderr.contains("sweep `scripted`: 15 trials;"), "{}", run.stderr);
     let status = sandbox.converge(&["status", "--json"]).expect_code(0).json();

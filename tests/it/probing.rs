@@ -39,6 +39,9 @@ fn the_probe_of_a_file_has_a_sweep_of_its_own_and_leaves_the_name_free() {
     let evaluations = "select count(*) from metrics where name like 'validation/%'";
     assert_eq!(sandbox.number(evaluations), Some(0), "nothing is evaluated");
 
+    let best = sandbox.converge(&["best"]).expect_code(0).stdout;
+    assert!(best.contains("it has no search, only trials beside it"), "{best}");
+
     // Another optimizer is another probe, beside the first.
     sandbox
         .converge(&["probe", "sweeps/smoke.toml", "optimizer=sgd", "--steps", "40"])
@@ -200,6 +203,29 @@ fn a_plan_guesses_the_time_until_it_is_measured() {
     let short = [&plan[..], &["budget.max_wall=1s", "epochs=5000"]].concat();
     let told = sandbox.converge(&short).expect_code(0).stdout;
     assert!(told.contains("less time than all trials take"), "{told}");
+
+    // Early stopping leaves a part of it, and what is expected is compared with the budget.
+    let early = ["early_stop.type=top_k", "early_stop.ties=false", "early_stop.keep=1"];
+    let early = [&plan[..], &early, &["epochs=40000", "budget.max_wall=1s"]].concat();
+    let told = sandbox.converge(&early).expect_code(0).stdout;
+    assert!(
+        told.contains("all trials trained to their end; early stopping leaves about"),
+        "{told}"
+    );
+    assert!(told.contains("less time than all trials take with early stopping"), "{told}");
+    let told = sandbox.converge(&[&early[..], &["--json"]].concat()).expect_code(0).json();
+    let seconds = |key: &str| told["time"][key].as_f64().unwrap();
+    assert!(seconds("expected_seconds") < 0.5 * seconds("seconds"), "{told}");
+    // Draws that follow results are to come: as long as those that are planned.
+    let tpe = [
+        "sweep.method=tpe",
+        "sweep.ahead=1",
+        "budget.max_trials=40",
+        "learning_rate=1e-3,2e-3,3e-3",
+    ];
+    let tpe = [&plan[..], &tpe, &["batch_size=4,5,6,7,8,9,10"]].concat();
+    let told = sandbox.converge(&tpe).expect_code(0).stdout;
+    assert!(told.contains("with the 30 trials still to be drawn, at the mean of these"), "{told}");
 }
 
 #[test]

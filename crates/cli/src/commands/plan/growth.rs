@@ -45,8 +45,9 @@ pub(super) fn still_to_come(
                 count(STARTUP.saturating_add(ahead).saturating_sub(1)),
             ),
             more => format!(
-                "drawn       {} more from results, each {ahead} trials ahead of those that it knows\n",
-                plural(more, "trial")
+                "drawn       {} more from results, each {} ahead of those that it knows\n",
+                plural(more, "trial"),
+                plural(ahead, "trial")
             ),
         };
     }
