@@ -241,7 +241,7 @@ fn the_next_sweep_is_written_from_the_last_and_runs() {
     let text = std::fs::read_to_string(sandbox.path().join("scripted-2.toml")).unwrap();
     assert!(text.contains("train = \"none.tsv\""), "paths are as short as they were: {text}");
     let plan = sandbox.converge(&["plan", "scripted-2.toml", "--json"]).expect_code(0).json();
-    assert_eq!(plan["sweep"]["replicates"], 3);
+    assert_eq!((&plan["sweep"]["replicates"], &plan["sweep"]["racing"]), (&1.into(), &true.into()));
     assert_eq!(plan["trials"][0]["kind"], "enqueued");
 
     // Nothing is overwritten.
