@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use converge_core::facts::Facts;
 use converge_core::items::ItemResults;
-use converge_core::objective::Objective;
+use converge_core::objective::{At, Goal, Objective};
 use converge_core::packed::MOST_BYTES;
 use converge_core::search_space::Configuration;
 use converge_core::statistics::standing::{Candidate, Contest, Replicate, Standing, standing};
@@ -19,6 +19,9 @@ use crate::report::Report;
 const MOST: [usize; 3] = [50, 200, 800];
 /// Products of two examples' numbers that a comparison may take: about a second.
 const PRODUCTS: usize = 1_000_000_000;
+
+/// Evaluations of a trial that its best one may owe its place to.
+const EVALUATIONS: usize = 40;
 
 /// Where a sweep stands, with what its places mean.
 pub(crate) struct Compared {
@@ -156,7 +159,11 @@ fn compare_best(
         baseline: place,
         seed: definition(&record)?.seed,
     };
-    let Some(standing) = standing(&contest) else { return Ok(None) };
+    let Some(mut standing) = standing(&contest) else { return Ok(None) };
+    if objective.at == At::Best && standing.items.is_some() {
+        let said = evaluations_of(reader, &groups[standing.winner], objective)?;
+        standing = standing.without_luck_of_evaluation(&contest, &said);
+    }
     let without_items = standing.items.is_none().then(|| {
         let kept = items.values().filter(|items| items.is_some()).count();
         let missing =
@@ -177,6 +184,26 @@ fn why(facts: Option<&Facts>, kept: usize, wanted: usize) -> WithoutItems {
         kept if kept < wanted => WithoutItems::Mixed,
         _ => WithoutItems::Metric,
     }
+}
+
+/// Returns what each trial said of each validation example at its evaluations, those with the best values.
+fn evaluations_of(
+    reader: &Reader,
+    trials: &[RankedTrial],
+    objective: &Objective,
+) -> Result<Vec<Vec<ItemResults>>, Report> {
+    let mut all = Vec::new();
+    for trial in trials.iter().filter(|trial| trial.objective.is_some() && !trial.diverged) {
+        let mut curve = reader.curve(trial.id, &objective.metric)?;
+        curve.sort_by(|left, right| match objective.goal {
+            Goal::Maximize => right.value.total_cmp(&left.value),
+            Goal::Minimize => left.value.total_cmp(&right.value),
+        });
+        let steps: Vec<_> =
+            curve.iter().take(EVALUATIONS).map(|point| (trial.id, point.step)).collect();
+        all.push(reader.item_results(&steps)?.into_iter().flatten().collect());
+    }
+    Ok(all)
 }
 
 /// Returns the trials of the best configurations, and how many configurations are behind them.

@@ -8,6 +8,7 @@ pub mod contenders;
 pub mod covariance;
 pub mod distributions;
 pub mod draws;
+mod evaluations;
 pub mod paired;
 pub mod scale;
 pub mod seeds;

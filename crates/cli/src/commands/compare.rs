@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &CompareArguments, home: &Home) -> Result<ExitCode,
     let sides = [first?, second?];
     let compared = Compared {
         settings: settings(&sides),
-        metrics: metrics(&sides, &objective),
+        metrics: metrics(&reader, &sides, &objective)?,
         verdict: verdict(&reader, &record, &definition(&record)?, &sides, &objective)?,
         objective,
         sides,
@@ -143,6 +143,9 @@ fn chance(p: f64) -> String {
     }
 }
 
+/// A metric and its value on both sides.
+type MetricRow = (String, [Option<f64>; 2]);
+
 /// What was found out.
 struct Compared {
     sides: [Side; 2],
@@ -150,7 +153,7 @@ struct Compared {
     /// Those that differ: name and both values.
     settings: Vec<(&'static str, [String; 2])>,
     /// Means over the trials of a side.
-    metrics: Vec<(String, [Option<f64>; 2])>,
+    metrics: Vec<MetricRow>,
     verdict: Verdict,
 }
 
@@ -184,8 +187,12 @@ fn settings(sides: &[Side; 2]) -> Vec<(&'static str, [String; 2])> {
     differing
 }
 
-/// Returns the plain metrics of evaluations, each at its own best as the objective counts, and what training took.
-fn metrics(sides: &[Side; 2], objective: &Objective) -> Vec<(String, [Option<f64>; 2])> {
+/// Returns the plain metrics of the evaluations at which the objective counts, as means over the trials of a side.
+fn metrics(
+    reader: &Reader,
+    sides: &[Side; 2],
+    objective: &Objective,
+) -> Result<Vec<MetricRow>, Report> {
     let mut names: Vec<String> = vec![objective.metric.clone()];
     for detail in sides.iter().flat_map(|side| &side.trials) {
         for found in &detail.metrics {
@@ -198,27 +205,25 @@ fn metrics(sides: &[Side; 2], objective: &Objective) -> Vec<(String, [Option<f64
             }
         }
     }
-    let value = |side: &Side, name: &str| {
-        let goal = match converge_core::metric::larger_is_better(name) {
-            true => Goal::Maximize,
-            false => Goal::Minimize,
-        };
-        let own = Objective { metric: name.into(), goal, at: objective.at };
-        let own = if name == objective.metric { objective } else { &own };
-        let of = |detail: &TrialDetail| {
-            let found = detail.metrics.iter().find(|found| found.metric == name)?;
-            Some(chosen(found, own)?.0)
-        };
-        let values: Option<Vec<f64>> = side.trials.iter().map(of).collect();
-        mean(&values?)
-    };
-    names
-        .into_iter()
-        .map(|name| {
-            let values = [value(&sides[0], &name), value(&sides[1], &name)];
-            (name, values)
-        })
-        .collect()
+    let mut found = Vec::new();
+    for name in names {
+        let mut values = [None, None];
+        for (side, value) in sides.iter().zip(&mut values) {
+            let mut of_trials = Vec::new();
+            for (detail, (own, step)) in side.trials.iter().zip(&side.values) {
+                of_trials.push(if name == objective.metric {
+                    Some(*own)
+                } else {
+                    let curve = reader.curve(detail.trial.id, &name)?;
+                    curve.iter().find(|point| point.step == *step).map(|point| point.value)
+                });
+            }
+            let of_trials: Option<Vec<f64>> = of_trials.into_iter().collect();
+            *value = of_trials.and_then(|values| mean(&values));
+        }
+        found.push((name, values));
+    }
+    Ok(found)
 }
 
 impl Compared {
@@ -276,7 +281,12 @@ impl Compared {
                 sureness::interval_of(difference.interval, signed)
             )
         };
-        let verdict = |difference: &Difference| match difference.p <= 1.0 - CONFIDENCE {
+        // Test and interval are two procedures: what only one of them sees may be noise.
+        let is_apart = |difference: &Difference| {
+            let interval = difference.interval;
+            difference.p <= 1.0 - CONFIDENCE && (interval.low > 0.0 || interval.high < 0.0)
+        };
+        let verdict = |difference: &Difference| match is_apart(difference) {
             true => {
                 let is_better = match self.objective.goal {
                     Goal::Maximize => difference.value > 0.0,
@@ -320,7 +330,13 @@ impl Compared {
             }
             Verdict::Seeds { difference, seeds } => vec![
                 ("difference", told(difference)),
-                ("so", format!("{}, by {seeds} seeds that both have", verdict(difference))),
+                (
+                    "so",
+                    format!(
+                        "{}, by {seeds} seeds that both have, on this validation split",
+                        verdict(difference)
+                    ),
+                ),
             ],
             Verdict::Unknown(why) => {
                 let unfinished = self.sides.iter().flat_map(Side::unfinished);

@@ -87,9 +87,10 @@ impl Marks {
 impl Standing {
     /// Returns the standard error of the difference to another standing; 0 where nothing is known of it.
     ///
-    /// Paired, where both have marks: answers that differ on d of n examples give √d / n (of two classes that is the
-    /// error of a difference of accuracies; with more classes, and for other shares, it is an upper bound), losses the
-    /// error of their mean difference. Else, for a share of examples, that of the better one ([`share_error`]).
+    /// Paired, where both have marks: answers that differ on d of n examples give √d / n, which of two classes is the
+    /// error of a difference of accuracies, and with more an upper bound; of an F1 or a recall of a rare class it is too
+    /// small, and fewer are tied than could be. Losses: the error of their mean difference. Else, for a share of
+    /// examples, that of the better one ([`share_error`]).
     pub fn standard_error(&self, other: &Self, metric: &str) -> f64 {
         let paired = match (&self.marks, &other.marks) {
             (Some(Marks::Answers(left)), Some(Marks::Answers(right)))

@@ -39,6 +39,15 @@ pub fn fair_coins(count: u64, of: u64) -> f64 {
     beta_reg((of - count) as f64, count as f64 + 1.0, 0.5)
 }
 
+/// Returns the chance of Student's distribution below a value.
+pub fn student(t: f64, degrees: f64) -> f64 {
+    if degrees.is_infinite() {
+        return normal(t);
+    }
+    let beyond = student_two_sided(t, degrees) / 2.0;
+    if t < 0.0 { beyond } else { 1.0 - beyond }
+}
+
 /// Returns the standard error of a share of so many examples, one of each kind added: a share of 100 % is not certain.
 pub fn share_error(share: f64, of: u64) -> f64 {
     let of = of.max(1) as f64;

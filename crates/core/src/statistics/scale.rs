@@ -20,6 +20,11 @@ pub enum Scale {
     },
     /// Correlations.
     Correlation,
+    /// Losses and errors, never negative: the larger, the noisier.
+    Positive {
+        /// Whether they come with the other sign, for the largest to be the best.
+        negated: bool,
+    },
 }
 
 /// Returns the ends beyond which a metric, by its name without the split, has no values.
@@ -50,7 +55,7 @@ impl Scale {
     /// surer than that many examples can make it.
     ///
     /// # Source
-    /// Of a share, the arcsine of its root: Bartlett 1936. Of a correlation, Fisher's z.
+    /// Of a share, the arcsine of its root: Bartlett 1936. Of a correlation, Fisher's z. Of a loss, its logarithm.
     pub fn scaled(self, means: &[f64], covariance: &Covariance, items: usize) -> Scaled {
         let (low, high) = match self {
             Self::Open => {
@@ -59,6 +64,14 @@ impl Scale {
             }
             Self::Share { low, high } => (low, high),
             Self::Correlation => (-1.0, 1.0),
+            Self::Positive { negated } => {
+                let sign = if negated { -1.0 } else { 1.0 };
+                let steepness: Vec<f64> = means.iter().map(|mean| 1.0 / (sign * mean)).collect();
+                let mut scaled = covariance.clone();
+                scaled.scale(&steepness);
+                let means = means.iter().map(|mean| sign * (sign * mean).ln()).collect();
+                return Scaled { means, covariance: scaled, steepness };
+            }
         };
         let items = items as f64;
         let margin = 0.5 / (items + 1.0);
@@ -94,6 +107,8 @@ impl Scale {
                 low + (high - low) * value.clamp(0.0, FRAC_PI_2).sin().powi(2)
             }
             Self::Correlation => value.tanh(),
+            Self::Positive { negated: false } => value.exp(),
+            Self::Positive { negated: true } => -(-value).exp(),
         };
         Interval { low: back(interval.low), high: back(interval.high) }
     }

@@ -6,6 +6,7 @@ use super::chosen::{Chosen, best_of, corrected};
 use super::contenders::contenders;
 use super::covariance::{Covariance, over_items};
 use super::distributions::jeffreys;
+use super::evaluations::luck_of_evaluation;
 use super::scale::{Scale, ends};
 use super::seeds::{Spread, pooled, variance};
 use crate::items::{Answers, ItemResults, Measure};
@@ -102,6 +103,9 @@ pub struct Standing {
     pub interval: Option<Interval>,
     /// Its value without the luck that made it the best.
     pub corrected: Option<f64>,
+    /// How much of its value is the luck of counting by the best of several evaluations: taken out of `interval` and
+    /// `corrected`. 0 where the last one counts, or nothing is known of them.
+    pub luck_of_evaluation: f64,
     /// Places of the configurations that may be the best one, by rank: the winner is the first of them.
     pub indistinguishable: Option<Vec<usize>>,
     /// The place of the cheapest of these; none where a cost is missing.
@@ -162,6 +166,7 @@ pub fn standing(contest: &Contest<'_>) -> Option<Standing> {
         noise: field.noise,
         interval: None,
         corrected: None,
+        luck_of_evaluation: 0.0,
         indistinguishable: None,
         cheapest: None,
         gain: None,
@@ -227,6 +232,35 @@ pub fn standing(contest: &Contest<'_>) -> Option<Standing> {
     Some(standing)
 }
 
+impl Standing {
+    /// Takes out the luck of counting by the best of several evaluations, given what each replicate of the winner said
+    /// of each validation example at its evaluations. An interval reaches farther to the worse side by it.
+    #[must_use]
+    pub fn without_luck_of_evaluation(
+        self,
+        contest: &Contest<'_>,
+        replicates: &[Vec<ItemResults>],
+    ) -> Self {
+        let luck = luck_of_evaluation(contest, replicates);
+        let (least, most) = ends(name_of(contest.metric));
+        let shifted = |interval: Interval| Interval {
+            low: (interval.low - luck.max(0.0)).max(least),
+            high: (interval.high - luck.min(0.0)).min(most),
+        };
+        Self {
+            luck_of_evaluation: luck,
+            corrected: self.corrected.map(|value| value - luck),
+            interval: self.interval.map(shifted),
+            ..self
+        }
+    }
+}
+
+/// Returns a metric's name without its split.
+fn name_of(metric: &str) -> &str {
+    metric.split_once('/').map_or(metric, |(_, name)| name)
+}
+
 /// The configurations that count, larger being better.
 struct Field {
     places: Vec<usize>,
@@ -288,7 +322,7 @@ impl Field {
             (None, None) => Noise::Unknown,
         };
         // Shares of examples come in steps.
-        let name = contest.metric.split_once('/').map_or(contest.metric, |(_, name)| name);
+        let name = name_of(contest.metric);
         let is_share = Metric::find(name).is_some_and(|metric| metric.is_share);
         let signed = |low, high| match smaller_is_better {
             false => Scale::Share { low, high },
@@ -300,6 +334,9 @@ impl Field {
             _ if is_share => signed(0.0, 1.0),
             "mcc" => signed(-1.0, 1.0),
             "pearson" | "spearman" => Scale::Correlation,
+            "loss" | "rmse" | "mae" if means.iter().all(|mean| sign * mean > 0.0) => {
+                Scale::Positive { negated: smaller_is_better }
+            }
             _ => Scale::Open,
         };
         let step = items.filter(|_| is_share).map_or(0.0, |items| 1.0 / items as f64);

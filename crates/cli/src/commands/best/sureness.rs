@@ -171,6 +171,9 @@ fn basis(compared: &Compared) -> String {
         text += &format!(" ({})", missing.why());
     }
     text += &format!("; {} compared", plural(standing.compared as u64, "configuration"));
+    if standing.luck_of_evaluation != 0.0 {
+        text += "; each counts by the best of its evaluations, and that luck is taken out too";
+    }
     if compared.left_out > 0 {
         text += &format!(
             ", the best of {} by their mean",

@@ -80,6 +80,12 @@ pub(super) fn verdict(
     let (one, other) = (by_seed(first), by_seed(second));
     let differences: Vec<f64> =
         one.iter().filter_map(|(seed, value)| Some(value - other.get(seed)?)).collect();
+    let equal = |pair: &[f64]| (pair[0] - pair[1]).abs() < 1e-12;
+    if differences.len() > 1 && differences.windows(2).all(equal) {
+        return Ok(Verdict::Unknown(
+            "all seeds differ by the same: nothing tells how much of it is luck",
+        ));
+    }
     Ok(match student(&differences, CONFIDENCE) {
         Some(difference) => Verdict::Seeds { difference, seeds: differences.len() },
         None => Verdict::Unknown("it takes two seeds that both sides were trained with"),

@@ -182,10 +182,10 @@ fn smaller_is_better_is_the_mirror_image() {
     let values = [[0.31, 0.35], [0.42, 0.40], [0.33, 0.36]];
     let upright = values.map(|values| of_values(&values.map(|value| -value)));
     let mirrored = values.map(|values| of_values(&values));
-    let loss = |goal| Contest { metric: "validation/loss", goal, ..contest(&upright, None) };
-    let upright = standing(&Contest { baseline: Some(1), ..loss(Goal::Maximize) }).unwrap();
+    let of = |goal| Contest { metric: "validation/margin", goal, ..contest(&upright, None) };
+    let upright = standing(&Contest { baseline: Some(1), ..of(Goal::Maximize) }).unwrap();
     let mirrored =
-        standing(&Contest { baseline: Some(1), candidates: &mirrored, ..loss(Goal::Minimize) })
+        standing(&Contest { baseline: Some(1), candidates: &mirrored, ..of(Goal::Minimize) })
             .unwrap();
     assert_eq!(mirrored.value, -upright.value);
     assert_eq!(mirrored.corrected.map(|value| -value), upright.corrected);

@@ -161,7 +161,7 @@ fn of_variance(variance: &Variance, found: &Explanation) -> Vec<String> {
         .collect();
     for pair in pairs {
         said.push(format!(
-            "{} interact ({}{}): the best value of one depends on the other.",
+            "{} interact ({}{}): the effect of one depends on the other.",
             joined(&pair.parameters),
             percent(pair.share),
             bounds(pair)
