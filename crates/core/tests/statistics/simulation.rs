@@ -192,7 +192,8 @@ impl Scenario {
             _ => &self.truth,
         };
         let of_winner = truth[standing.winner];
-        let interval = standing.interval.unwrap();
+        // Two seeds that came to the same say nothing.
+        let Some(interval) = standing.interval else { return };
         let corrected = standing.corrected.unwrap();
         found.sweeps += 1.0;
         found.naive += standing.value - of_winner;

@@ -282,6 +282,7 @@ pub(super) fn json_of(compared: &Compared) -> Value {
         "confidence": CONFIDENCE,
         "interval": standing.interval,
         "corrected": standing.corrected,
+        "luck_of_evaluation": standing.luck_of_evaluation,
         "indistinguishable": standing
             .indistinguishable
             .as_ref()
