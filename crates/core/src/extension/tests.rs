@@ -35,18 +35,23 @@ fn planned(sweep: &Sweep) -> Vec<PlannedTrial> {
     trials(sweep, &sample, &cases, &facts).0
 }
 
-/// Grows a sweep and returns the numbers that are left over, and what is added, as `learning_rate/replicate`.
-fn grown(old: &Sweep, new: &Sweep) -> (Vec<u64>, Vec<String>) {
-    let there = planned(old);
-    let present: Vec<_> = (1..)
-        .zip(&there)
+/// A sweep's trials as they are stored.
+fn present(planned: &[PlannedTrial]) -> Vec<Present<'_>> {
+    (1..)
+        .zip(planned)
         .map(|(number, trial)| Present {
             number,
             fingerprint: &trial.fingerprint,
             replicate: trial.replicate,
             is_baseline: trial.kind == TrialKind::Baseline,
         })
-        .collect();
+        .collect()
+}
+
+/// Grows a sweep and returns the numbers that are left over, and what is added, as `learning_rate/replicate`.
+fn grown(old: &Sweep, new: &Sweep) -> (Vec<u64>, Vec<String>) {
+    let there = planned(old);
+    let present = present(&there);
     let growth = growth(new, &present, planned(new));
     let shown = |trial: &PlannedTrial| {
         let values: Vec<_> = trial.configuration.values().map(ToString::to_string).collect();
@@ -99,15 +104,7 @@ fn fifty_random_draws_are_twenty_five_and_twenty_five_more() {
     let (half, whole) = (random(25), random(50));
     assert_eq!(keys(&half, &whole), Vec::<String>::new());
     let first = planned(&half);
-    let present: Vec<_> = (1..)
-        .zip(&first)
-        .map(|(number, trial)| Present {
-            number,
-            fingerprint: &trial.fingerprint,
-            replicate: trial.replicate,
-            is_baseline: trial.kind == TrialKind::Baseline,
-        })
-        .collect();
+    let present = present(&first);
     let growth = growth(&whole, &present, planned(&whole));
     assert_eq!((growth.left_over, growth.added.len()), (vec![], 25));
     let together: Vec<_> = first.iter().chain(&growth.added).cloned().collect();
@@ -119,15 +116,7 @@ fn the_baseline_stays_beside_a_search_that_comes_to_hold_it() {
     let old = sweep("baseline = true", LEARNING_RATES);
     let first = planned(&old);
     assert_eq!(first[0].kind, TrialKind::Baseline);
-    let present: Vec<_> = (1..)
-        .zip(&first)
-        .map(|(number, trial)| Present {
-            number,
-            fingerprint: &trial.fingerprint,
-            replicate: trial.replicate,
-            is_baseline: trial.kind == TrialKind::Baseline,
-        })
-        .collect();
+    let present = present(&first);
     // 2e-5 is the default.
     let rates = "[parameters]\nlearning_rate = { values = [1e-5, 1e-4, 2e-5] }\n";
     let new = sweep("baseline = true\nreplicates = 2", rates);
