@@ -1,7 +1,7 @@
 //! What settings, model and data do not allow together. Each of the three may be sound by itself.
 
 use crate::facts::Facts;
-use crate::metric::{Metric, default_of, not_an_objective};
+use crate::metric::{Metric, default_of, name_of, not_an_objective};
 use crate::objective::Objective;
 use crate::problem::Problem;
 use crate::settings::{ClassWeights, Freeze, Pooling, Sampling, Settings, TrainSettings};
@@ -126,7 +126,7 @@ pub fn objective(sweep: &Sweep, facts: &[Facts]) -> Result<Objective, Problem> {
             return Err(Problem::new(place, message).hint(list));
         }
     }
-    let name = objective.metric.split_once('/').map_or("", |(_, name)| name);
+    let name = name_of(&objective.metric);
     let class = Metric::find(name)
         .filter(|metric| metric.name.ends_with('/'))
         .and_then(|metric| name.strip_prefix(metric.name));

@@ -53,6 +53,19 @@ impl Answers {
         }
     }
 
+    /// Returns whether every example has the same.
+    pub fn are_all_the_same(&self) -> bool {
+        fn equal<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+            let first = values.next();
+            values.all(|value| Some(&value) == first.as_ref())
+        }
+        match self {
+            Self::Classes { classes } => equal(classes.iter()),
+            Self::Labels { labels, has } => equal(has.chunks_exact((*labels).max(1) as usize)),
+            Self::Numbers { numbers } => equal(numbers.iter()),
+        }
+    }
+
     /// Returns whether they are about no example.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -118,6 +118,16 @@ impl Metric {
     }
 }
 
+/// Returns a metric's name without its split: `accuracy` of `validation/accuracy`.
+pub fn name_of(metric: &str) -> &str {
+    metric.split_once('/').map_or(metric, |(_, name)| name)
+}
+
+/// Returns whether the values of `metric`, which has a split, lie between 0 and 1 and are shown as a percentage.
+pub fn is_share(metric: &str) -> bool {
+    Metric::find(name_of(metric)).is_some_and(|metric| metric.is_share)
+}
+
 /// Returns whether larger values of `metric` are better.
 pub fn larger_is_better(metric: &str) -> bool {
     let (split, name) = metric.split_once('/').unwrap_or(("", metric));

@@ -10,7 +10,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use crate::key::Key;
-use crate::metric::Metric;
+use crate::metric::is_share;
 use crate::objective::Goal;
 use crate::ranking;
 use crate::sampler::dependency_order;
@@ -177,9 +177,7 @@ fn noise(past: &Past<'_>) -> Option<f64> {
     if freedom >= 3 {
         return Some((squares / freedom as f64 * 2.0 / replicates as f64).sqrt());
     }
-    let name = past.sweep.objective.metric.split_once('/').map_or("", |(_, name)| name);
-    let is_share = Metric::find(name).is_some_and(|metric| metric.is_share);
-    let examples = past.examples.filter(|_| is_share)?;
+    let examples = past.examples.filter(|_| is_share(&past.sweep.objective.metric))?;
     let best = ranked(past).first()?.mean()?.clamp(0.0, 1.0);
     Some(std::f64::consts::SQRT_2 * share_error(best, examples))
 }
@@ -346,8 +344,7 @@ impl View<'_> {
 
 /// Writes a difference of a metric.
 fn told(metric: &str, difference: f64) -> String {
-    let name = metric.split_once('/').map_or(metric, |(_, name)| name);
-    match Metric::find(name).is_some_and(|metric| metric.is_share) {
+    match is_share(metric) {
         true => format!("{:.1} points", difference * 100.0),
         false => format!("{difference:.3}"),
     }

@@ -1,7 +1,7 @@
 //! What a trial has reached at a rung, and how far two of them have to be apart to be told apart.
 
 use crate::items::{Answers, ItemResults};
-use crate::metric::Metric;
+use crate::metric::is_share;
 use crate::statistics::distributions::share_error;
 
 /// What a trial has reached.
@@ -114,12 +114,6 @@ impl Standing {
         };
         paired.filter(|error| error.is_finite()).unwrap_or_else(alone)
     }
-}
-
-/// Returns whether the values of a metric are shares of examples.
-fn is_share(metric: &str) -> bool {
-    let name = metric.split_once('/').map_or(metric, |(_, name)| name);
-    Metric::find(name).is_some_and(|metric| metric.is_share)
 }
 
 /// Returns a number that two sets of labels share if they are equal (FNV-1a over their places).

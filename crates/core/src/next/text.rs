@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::{Decision, Fate, Past, Place, REPLICATES, Tried, told};
 use crate::draft::{one_line, quoted};
 use crate::key::{Key, Kind};
-use crate::metric::Metric;
+use crate::metric::is_share;
 use crate::objective::{At, Goal};
 use crate::sampler::tpe::STARTUP;
 use crate::search_space::Domain;
@@ -374,8 +374,7 @@ fn configuration(one: &Tried) -> String {
 }
 
 fn value_of(metric: &str, value: f64) -> String {
-    let name = metric.split_once('/').map_or(metric, |(_, name)| name);
-    match Metric::find(name).is_some_and(|metric| metric.is_share) {
+    match is_share(metric) {
         true => format!("{:.1} %", value * 100.0),
         false => format!("{value:.4}"),
     }

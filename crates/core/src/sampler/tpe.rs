@@ -45,14 +45,6 @@ pub struct Known<'a> {
 pub enum Outcome {
     /// Its objective.
     Value(f64),
-    /// It was stopped early, at this step, with this objective: behind all that have a value, those that came further
-    /// first.
-    Stopped {
-        /// Steps done.
-        step: u64,
-        /// Objective so far.
-        value: f64,
-    },
     /// Diverged or failed: behind all others.
     Worst,
     /// Not known yet, or not to be looked at yet: taken as a bad one, so that draws in a row are not all the same.
@@ -102,7 +94,7 @@ impl Outcome {
     /// Whether something came of it.
     fn is_known(&self) -> bool {
         match self {
-            Self::Value(_) | Self::Stopped { .. } | Self::Worst => true,
+            Self::Value(_) | Self::Worst => true,
             Self::Pending | Self::Without => false,
         }
     }
@@ -118,24 +110,15 @@ fn split<'a>(
         Goal::Minimize => value,
         Goal::Maximize => -value,
     };
-    // Those that may be good: first whether it was stopped, then how soon, then the value.
-    let mut ranked: Vec<(usize, (bool, u64, f64))> = Vec::new();
-    for (place, one) in history.iter().enumerate() {
-        match one.outcome {
-            Outcome::Value(value) if !value.is_nan() => {
-                ranked.push((place, (false, 0, smaller_is_better(value))));
-            }
-            Outcome::Stopped { step, value } if !value.is_nan() => {
-                ranked.push((place, (true, u64::MAX - step, smaller_is_better(value))));
-            }
-            _ => {}
-        }
-    }
-    let by_rank = |left: &(bool, u64, f64), right: &(bool, u64, f64)| {
-        (left.0, left.1).cmp(&(right.0, right.1)).then(left.2.total_cmp(&right.2))
+    let value_of = |outcome: Outcome| match outcome {
+        Outcome::Value(value) if !value.is_nan() => Some(smaller_is_better(value)),
+        _ => None,
     };
+    let places = history.iter().enumerate();
+    let mut ranked: Vec<(usize, f64)> =
+        places.filter_map(|(place, one)| Some((place, value_of(one.outcome)?))).collect();
     // Stable: of equal ones the earlier.
-    ranked.sort_by(|left, right| by_rank(&left.1, &right.1));
+    ranked.sort_by(|left, right| left.1.total_cmp(&right.1));
     let best = finished.div_ceil(10).min(MOST_GOOD);
     let best: BTreeSet<usize> = ranked.iter().take(best).map(|(place, _)| *place).collect();
     let (mut good, mut others) = (Vec::new(), Vec::new());

@@ -10,7 +10,7 @@ use super::evaluations::luck_of_evaluation;
 use super::scale::{Scale, ends};
 use super::seeds::{Spread, pooled, variance};
 use crate::items::{Answers, ItemResults, Measure};
-use crate::metric::Metric;
+use crate::metric::{is_share, name_of};
 use crate::objective::Goal;
 use crate::ranking::mean;
 use crate::seed::Seed;
@@ -256,11 +256,6 @@ impl Standing {
     }
 }
 
-/// Returns a metric's name without its split.
-fn name_of(metric: &str) -> &str {
-    metric.split_once('/').map_or(metric, |(_, name)| name)
-}
-
 /// The configurations that count, larger being better.
 struct Field {
     places: Vec<usize>,
@@ -296,7 +291,15 @@ impl Field {
             Some((over_items(&measures, items, contest.seed)?, items))
         });
         let items = over_items.as_ref().map(|(_, items)| *items);
+        // Models that learnt nothing vary less than others: that says nothing of them.
+        let constant = |place: usize| {
+            let items = of(places[place]).iter().map(|replicate| replicate.items);
+            place != winner && items.flatten().any(|items| items.answers.are_all_the_same())
+        };
         let spread = |place: usize| {
+            if constant(place) {
+                return None;
+            }
             let between = over_items.as_ref().and_then(|(over, _)| over.between_replicates[place]);
             Some(Spread {
                 variance: variance(&values[place])?,
@@ -323,7 +326,7 @@ impl Field {
         };
         // Shares of examples come in steps.
         let name = name_of(contest.metric);
-        let is_share = Metric::find(name).is_some_and(|metric| metric.is_share);
+        let is_share = is_share(contest.metric);
         let signed = |low, high| match smaller_is_better {
             false => Scale::Share { low, high },
             true => Scale::Share { low: -high, high: -low },

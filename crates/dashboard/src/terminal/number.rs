@@ -63,8 +63,8 @@ pub enum Kind {
 
 /// Tells by its name what a metric's values are.
 pub fn kind_of(metric_name: &str) -> Kind {
-    let name = metric_name.split_once('/').map_or(metric_name, |(_, name)| name);
-    if metric::Metric::find(name).is_some_and(|metric| metric.is_share) {
+    let name = metric::name_of(metric_name);
+    if metric::is_share(metric_name) {
         Kind::Share
     } else if name == "seconds" {
         Kind::Seconds

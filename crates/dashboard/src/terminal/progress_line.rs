@@ -1,5 +1,7 @@
 //! The lines of a running sweep, each as text of one line.
 
+use converge_core::metric::name_of;
+
 use super::escaped::printable;
 use super::number;
 use super::sparkline::sparkline;
@@ -154,9 +156,8 @@ fn curve(losses: &SampledCurve, share: f64, width: usize, style: Style) -> Strin
     style.paint(Colour::Cyan, &line) + &style.paint(Colour::Dim, &"─".repeat(width - filled))
 }
 
-/// `accuracy` of `validation/accuracy`.
 fn short_name(objective: &str) -> String {
-    printable(objective.split_once('/').map_or(objective, |(_, name)| name)).into_owned()
+    printable(name_of(objective)).into_owned()
 }
 
 fn separator(style: Style) -> &'static str {

@@ -28,27 +28,26 @@ fn good(sweep: &Sweep, outcomes: &[Outcome], finished: usize) -> Vec<i64> {
 }
 
 #[test]
-fn values_come_before_stopped_ones_and_those_before_the_worst() {
+fn only_those_with_a_value_can_be_good_and_the_best_come_first() {
     let outcomes = [
         Outcome::Worst,
-        Outcome::Stopped { step: 10, value: 0.9 },
-        Outcome::Stopped { step: 20, value: 0.1 },
+        Outcome::Value(0.1),
         Outcome::Value(0.2),
         Outcome::Pending,
         Outcome::Value(f64::NAN),
         Outcome::Value(0.5),
         Outcome::Without,
-        Outcome::Stopped { step: 20, value: 0.3 },
+        Outcome::Value(0.3),
     ];
     let larger = sweep("objective = { metric = \"validation/accuracy\" }");
     let smaller = sweep("objective = { metric = \"validation/loss\" }");
     for (finished, expected) in
-        [(10, vec![6]), (20, vec![3, 6]), (30, vec![3, 6, 8]), (90, vec![1, 2, 3, 6, 8])]
+        [(10, vec![5]), (20, vec![5, 7]), (30, vec![2, 5, 7]), (90, vec![1, 2, 5, 7])]
     {
         assert_eq!(good(&larger, &outcomes, finished), expected, "{finished}");
     }
-    assert_eq!(good(&smaller, &outcomes, 10), [3]);
-    assert_eq!(good(&smaller, &outcomes, 30), [2, 3, 6]);
+    assert_eq!(good(&smaller, &outcomes, 10), [1]);
+    assert_eq!(good(&smaller, &outcomes, 30), [1, 2, 7]);
 }
 
 #[test]

@@ -271,3 +271,49 @@ fn it_is_a_function_of_results_and_seed() {
     assert_ne!(found.corrected, other.corrected);
     assert!((found.corrected.unwrap() - other.corrected.unwrap()).abs() < 0.01);
 }
+
+#[test]
+fn configurations_that_learnt_nothing_say_nothing_of_the_spread_of_seeds() {
+    let right = Answers::Classes { classes: (0..400).map(|item| item % 2).collect() };
+    let result = |chance, seed| {
+        let mut draws = Draws::new(Seed(seed));
+        let classes = (0..400).map(|item| if draws.unit() < chance { item % 2 } else { 1 - item % 2 });
+        ItemResults { answers: Answers::Classes { classes: classes.collect() }, losses: vec![0.5; 400] }
+    };
+    let learnt: Vec<ItemResults> =
+        [(0.8, 1), (0.7, 2), (0.72, 3), (0.83, 4)].map(|(chance, seed)| result(chance, seed)).into();
+    let constant = ItemResults {
+        answers: Answers::Classes { classes: vec![1; 400] },
+        losses: vec![0.7; 400],
+    };
+    let candidate = |results: &[&'_ ItemResults]| {
+        let replicates = results.iter().map(|result| {
+            let value = crate::items::metric("accuracy", &[], &right, result, None).unwrap();
+            (value, (*result).clone())
+        });
+        replicates.collect::<Vec<_>>()
+    };
+    let sets = [
+        candidate(&[&learnt[0], &learnt[1]]),
+        candidate(&[&learnt[2], &learnt[3]]),
+        candidate(&[&constant, &constant]),
+        candidate(&[&constant, &learnt[1]]),
+    ];
+    let candidates: Vec<Candidate<'_>> = sets
+        .iter()
+        .map(|set| Candidate {
+            replicates: set
+                .iter()
+                .map(|(value, items)| Replicate { value: *value, items: Some(items) })
+                .collect(),
+            ..Candidate::default()
+        })
+        .collect();
+    let alone = standing(&contest(&candidates[..2], Some(&right))).unwrap().seeds.unwrap();
+    let all = standing(&contest(&candidates, Some(&right))).unwrap().seeds.unwrap();
+    assert_eq!(all, alone);
+    assert_eq!(alone.degrees, 2);
+    // Where nothing learnt anything, there is nothing else to go by.
+    let nothing = standing(&contest(&candidates[2..3], Some(&right))).unwrap();
+    assert_eq!(nothing.seeds.unwrap().deviation, 0.0);
+}

@@ -1,5 +1,6 @@
 //! The sweep as a whole: a bar, counts, speed, the best so far, and what each worker does.
 
+use converge_core::metric::name_of;
 use converge_store::Standing;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
@@ -7,7 +8,7 @@ use ratatui_core::text::Span;
 
 use super::super::number::{self, count, duration};
 use super::super::style::Colour;
-use super::ink::{Ink, colour_of, left, right, short_name};
+use super::ink::{Ink, colour_of, left, right};
 use crate::view::watch::{SweepStanding, TrialInHand, WatchedSweep, WatchedWorker};
 
 /// Title, bar, counts, speed, best.
@@ -197,7 +198,7 @@ fn worker_line(worker: &WatchedWorker, sweep: &WatchedSweep, ink: &Ink) -> Vec<S
             " {steps} {} steps/s  loss {}  {} {}{again}",
             right(&rate, 4),
             left(&loss, 6),
-            short_name(metric),
+            name_of(metric),
             value
         )),
     ]

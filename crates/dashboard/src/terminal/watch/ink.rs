@@ -140,11 +140,6 @@ pub(super) fn colour_of(standing: Standing) -> Colour {
     }
 }
 
-/// `accuracy` of `validation/accuracy`.
-pub(super) fn short_name(metric: &str) -> &str {
-    metric.split_once('/').map_or(metric, |(_, name)| name)
-}
-
 /// Returns text in so many columns: cut, or filled up at its left.
 pub(super) fn right(text: &str, width: usize) -> String {
     let text = cut(text, width);

@@ -1,5 +1,6 @@
 //! The list of trials: columns of fixed places, curves as sparklines, the parameters in what room is left.
 
+use converge_core::metric::name_of;
 use converge_store::{Standing, TrialOrder};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
@@ -10,7 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::super::number::{self, count};
 use super::super::sparkline::sparkline;
 use super::super::style::Colour;
-use super::ink::{Ink, left, right, short_name};
+use super::ink::{Ink, left, right};
 use crate::view::watch::{Watched, WatchedRow};
 use crate::view::watch_state::WatchState;
 
@@ -170,7 +171,7 @@ fn title(watched: &Watched, state: &WatchState, ink: &Ink) -> Vec<Span<'static>>
 }
 
 fn header(columns: &Columns, watched: &Watched, ink: &Ink) -> Span<'static> {
-    let objective = short_name(&watched.sweep.objective.metric);
+    let objective = name_of(&watched.sweep.objective.metric);
     let mut text = format!("  {} {}", right("#", columns.number), left("state", STANDING));
     // A name ends where its numbers end; it may begin in the free room before them.
     let until = |text: &mut String, name: &str, end: usize| {
