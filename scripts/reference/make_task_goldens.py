@@ -1,9 +1,10 @@
 """Makes the numbers that `crates/finetune` is tested against, for every task.
 
     python make_task_goldens.py metrics         metrics of fixed answers, from scikit-learn and scipy
+    python make_task_goldens.py words           a logistic regression on words, from scikit-learn
     python make_task_goldens.py trajectories    20 optimizer steps, from PyTorch and transformers
 
-Both write into `crates/finetune/tests/goldens`; README.md beside this file describes the files.
+All write into `crates/finetune/tests/goldens`; README.md beside this file describes the files.
 """
 
 import json
@@ -50,12 +51,15 @@ def class_metrics(logits, targets):
     logits, targets = single(logits), numpy.asarray(targets)
     count = logits.shape[1]
     # scikit-learn's `log_loss` cuts probabilities off at their smallest step.
-    loss = torch.nn.CrossEntropyLoss()(torch.tensor(logits), torch.tensor(targets))
+    losses = torch.nn.CrossEntropyLoss(reduction="none")(torch.tensor(logits), torch.tensor(targets)).numpy()
     answers = logits.argmax(axis=1)
     probabilities = softmax(logits)
     names = [str(c) for c in range(count)]
     found = {
-        "loss": loss.item(),
+        "loss": losses.mean(),
+        "loss_deviation": losses.std(),
+        "confidence": probabilities.max(axis=1).mean(),
+        "confidently_wrong": ((answers != targets) & (probabilities.max(axis=1) > 0.9)).mean(),
         "accuracy": metrics.accuracy_score(targets, answers),
         "macro_f1": metrics.f1_score(targets, answers, average="macro", zero_division=0),
         "mcc": metrics.matthews_corrcoef(targets, answers),
@@ -87,11 +91,13 @@ def label_metrics(logits, targets):
 
     logits, targets = single(logits), numpy.asarray(targets)
     answers = (logits > 0).astype(int)
-    loss = torch.nn.BCEWithLogitsLoss()(torch.tensor(logits), torch.tensor(targets).double())
+    loss = torch.nn.BCEWithLogitsLoss(reduction="none")
+    losses = loss(torch.tensor(logits), torch.tensor(targets).double()).mean(dim=1).numpy()
     # A single column would be taken for two classes: only the label itself is meant.
     own = {"zero_division": 0, "labels": [1] if targets.shape[1] == 1 else None}
     found = {
-        "loss": loss.item(),
+        "loss": losses.mean(),
+        "loss_deviation": losses.std(),
         "accuracy": metrics.accuracy_score(targets, answers),
         "macro_f1": metrics.f1_score(targets, answers, average="macro", **own),
         "micro_f1": metrics.f1_score(targets, answers, average="micro", **own),
@@ -115,6 +121,7 @@ def number_metrics(answers, targets):
     answers, targets = single(answers)[:, 0], numpy.asarray(targets, dtype=numpy.float64)
     found = {
         "loss": metrics.mean_squared_error(targets, answers),
+        "loss_deviation": ((answers - targets) ** 2).std(),
         "rmse": metrics.root_mean_squared_error(targets, answers),
         "mae": metrics.mean_absolute_error(targets, answers),
     }
@@ -182,6 +189,38 @@ def make_metrics():
             {"name": name, "task": task, "logits": logits, "targets": targets, "metrics": found}
         )
     save("metrics.json", cases)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def make_words():
+    """Texts of 3 classes as sets of 40 words, of which some tell the class."""
+    from sklearn import metrics
+    from sklearn.linear_model import LogisticRegression
+
+    draw = numpy.random.default_rng(5)
+    classes = draw.choice(3, size=180, p=[0.5, 0.3, 0.2])
+    chances = draw.uniform(0.02, 0.2, size=(3, 40))
+    words = (draw.random((180, 40)) < chances[classes]).astype(float)
+    model = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000)
+    model.fit(words[:120], classes[:120])
+    answers = model.predict(words[120:])
+
+    def columns(texts):
+        return [[int(c) for c in numpy.flatnonzero(text)] for text in texts]
+
+    save("bag_of_words.json", {
+        "train": columns(words[:120]),
+        "train_classes": classes[:120].tolist(),
+        "held_out": columns(words[120:]),
+        "held_out_classes": classes[120:].tolist(),
+        "classes": 3,
+        "columns": 40,
+        "probabilities": model.predict_proba(words[120:]).tolist(),
+        "accuracy": metrics.accuracy_score(classes[120:], answers),
+        "macro_f1": metrics.f1_score(classes[120:], answers, average="macro"),
+    })
 
 
 # --- trajectories ----------------------------------------------------------------------------------------------------
@@ -293,6 +332,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["metrics"]:
             make_metrics()
+        case ["words"]:
+            make_words()
         case ["trajectories"]:
             make_trajectories()
         case _:

@@ -88,12 +88,15 @@ fn a_read_only_home_can_be_read_and_not_run() {
 fn a_full_disk_stops_the_sweep_and_loses_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("s.toml", format!("{SCRIPTED}[[run.script]]\nsteps = 2000\n"));
+    // The database is judged by our own SQLite: for that of Debian 12, `json_valid(NULL)` is false, and a worker that
+    // ended before it said what it runs on breaks the check of its column.
     // The home has 1.5 MB; the sweep's observations need more. Then there is room, and it goes on.
     let script = "mkdir .converge; mount -t tmpfs -o size=1500k none .converge; \
                   code=0; $CONVERGE run s.toml || code=$?; echo \"first: $code\"; \
                   $CONVERGE status --json > before.json; \
                   mount -o remount,size=100m .converge; \
-                  $CONVERGE resume; sqlite3 .converge/sweeps.db 'pragma integrity_check; \
+                  $CONVERGE resume; $CONVERGE doctor > doctor.txt; grep -q 'database .*sound' doctor.txt; \
+                  sqlite3 .converge/sweeps.db '\
                   select count(*), min(step), max(step), count(distinct trial) from curves where metric = \"train/loss\"; \
                   select distinct state from sweep_trials'";
     let Some(output) = in_namespace(&sandbox, script) else { return };
@@ -105,7 +108,7 @@ fn a_full_disk_stops_the_sweep_and_loses_nothing() {
     assert!(words.iter().any(|words| output.stderr.contains(words)), "{}", output.stderr);
     assert!(output.stderr.contains("converge resume"), "{}", output.stderr);
     assert!(
-        output.stdout.ends_with("ok\n12000|1|2000|6\ncompleted\n"),
+        output.stdout.ends_with("\n12000|1|2000|6\ncompleted\n"),
         "{}\n{}",
         output.stdout,
         output.stderr

@@ -364,6 +364,9 @@ fn facts() -> Facts {
         validation_answers: None,
         max_length: 9,
         duplicates_between_splits: 0,
+        contradicted_between_splits: 0,
+        truncated_validation: Vec::new(),
+        bag_of_words: None,
         model: ModelFacts {
             parameters: 1000,
             hidden_size: 32,

@@ -17,6 +17,14 @@ pub const TOKENS: &str = "train/tokens";
 pub const GRADIENT_NORM: &str = "train/gradient_norm";
 /// Prefix of the gradient norm of a layer group, on a stride: `train/gradient_norm/top`.
 pub const GRADIENT_NORM_OF: &str = "train/gradient_norm/";
+/// Prefix of |ΔW| / |W| of a layer group, of one update, on the same stride: `train/update_ratio/top`.
+pub const UPDATE_RATIO_OF: &str = "train/update_ratio/";
+/// How much of Adam's step epsilon takes, on the stride: the mean of ε / (√v̂ + ε) over the encoder's layers.
+pub const EPSILON_SHARE: &str = "train/epsilon_share";
+/// What a step's own batch lost by its update, on the stride: loss before less loss after, with the same dropout masks.
+pub const SAME_BATCH_DROP: &str = "train/same_batch_drop";
+/// What it would have lost were the loss a plane, on the stride: - gradient · ΔW.
+pub const EXPECTED_DROP: &str = "train/expected_drop";
 /// Prefix of |W - W0| / |W0| of a layer group at an evaluation: `travel/head`.
 pub const TRAVEL_OF: &str = "travel/";
 /// Split names as they stand before the slash; `train_subset` is the fixed part of training, dropout off.
@@ -98,6 +106,15 @@ metrics! {
     "recall/" [Classes MultiLabel] Some(Maximize), true,
         "share of the examples of a class or label that were answered so; absent without examples",
         "`sklearn.metrics.recall_score(average=None)`";
+    "loss_deviation" [Classes MultiLabel Regression] None, false,
+        "standard deviation of the loss between examples: what the noise of a batch's loss follows from",
+        "`numpy.std` of the losses that `loss` is the mean of";
+    "confidence" [Classes] None, true,
+        "mean of the probability that the model gives to its own answer",
+        "the mean of the largest probability";
+    "confidently_wrong" [Classes] Some(Minimize), true,
+        "share of examples where a wrong class has a probability over 0.9. On `train_subset`, where training has just begun to fit: examples whose label may be wrong",
+        "the mean of that";
     "predicted/" [Classes MultiLabel] None, true,
         "share of all examples that a class or label was answered to: 1 for one class means a collapsed model",
         "the mean of the answers";

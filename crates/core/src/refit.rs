@@ -82,6 +82,9 @@ mod tests {
             validation_answers: None,
             max_length: 9,
             duplicates_between_splits: 0,
+            contradicted_between_splits: 0,
+            truncated_validation: Vec::new(),
+            bag_of_words: None,
             model: ModelFacts {
                 parameters: 1,
                 hidden_size: 1,

@@ -30,6 +30,18 @@ pub fn warmup_steps(total_steps: u64, train: &TrainSettings) -> u64 {
     train.warmup_steps.unwrap_or(by_ratio)
 }
 
+/// Most steps between two records of what a step looks like from inside.
+const LONGEST_STRIDE: u64 = 25;
+/// Records of it in a short training.
+const FEWEST_RECORDS: u64 = 8;
+
+/// Returns whether a step's inside is recorded: gradient norms by layer group, what its update changed and what its own
+/// batch lost by it. Each costs a third of a step.
+pub fn is_recorded_closely(step: u64, total_steps: u64) -> bool {
+    let stride = (total_steps / FEWEST_RECORDS).clamp(1, LONGEST_STRIDE);
+    step == 1 || step.is_multiple_of(stride)
+}
+
 /// Returns whether the model is evaluated after `step` (counted from 1): evenly spaced within each
 /// epoch, and always after the last; never on a ramp, of which only the training loss is wanted.
 pub fn is_evaluated(step: u64, train_examples: u64, train: &TrainSettings) -> bool {

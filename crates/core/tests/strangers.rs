@@ -123,6 +123,9 @@ fn facts() -> Facts {
         validation_answers: None,
         max_length: 32,
         duplicates_between_splits: 0,
+        contradicted_between_splits: 0,
+        truncated_validation: Vec::new(),
+        bag_of_words: None,
         model: ModelFacts {
             parameters: u64::MAX,
             hidden_size: u64::MAX,

@@ -112,5 +112,13 @@ impl Evaluation {
     }
 }
 
+/// Returns mean and standard deviation (of all of them, not of a sample); of nothing 0.
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / count).sqrt())
+}
+
 #[cfg(test)]
 mod golden;

@@ -156,6 +156,36 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     )
 }
 
+/// Returns Σ g · (y - x), in an order that only the number of elements decides.
+pub(crate) fn dot_of_change(before: &[f32], after: &[f32], gradient: &[f32]) -> f64 {
+    let chunks = before.chunks(CHUNK).zip(after.chunks(CHUNK)).zip(gradient.chunks(CHUNK));
+    let mut changed = [0.0_f32; CHUNK];
+    let mut total = 0.0;
+    for ((before, after), gradient) in chunks {
+        let changed = &mut changed[..before.len()];
+        for ((changed, before), after) in changed.iter_mut().zip(before).zip(after) {
+            *changed = after - before;
+        }
+        total += sum_by_chunks(
+            changed,
+            gradient,
+            #[inline(always)]
+            |change, gradient| change * gradient,
+        );
+    }
+    total
+}
+
+/// Returns the sum of a term over all values, in an order that only their number decides.
+pub(crate) fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
+    sum_by_chunks(
+        values,
+        values,
+        #[inline(always)]
+        |value, _| term(value),
+    )
+}
+
 /// Returns Σ (x - y)², in an order that only the number of elements decides.
 pub(crate) fn squared_distance(left: &[f32], right: &[f32]) -> f64 {
     sum_by_chunks(

@@ -42,6 +42,7 @@ mod tokenizer_files;
 mod train;
 mod trained;
 mod travel;
+mod update_signals;
 mod vocabulary;
 
 pub use data::inspection::inspect;

@@ -11,9 +11,10 @@ use std::borrow::Cow;
 use burn::tensor::{Device, Tensor, TensorData};
 use converge_bert::{BertClassifier, Parameter};
 use converge_core::settings::TrainSettings;
+use converge_kernels::vectorised;
 
 use crate::device;
-use crate::gradients::Gradients;
+use crate::gradients::{Gradients, sum_of};
 use crate::layer_groups;
 use host::HostStates;
 use on_device::DeviceStates;
@@ -120,6 +121,40 @@ impl Optimizer {
             States::Host(states) => states.update(model, gradients, step),
             States::Device(states) => states.update(model, gradients, step),
         }
+    }
+
+    /// Returns how much of Adam's step epsilon takes: the mean of ε / (√v̂ + ε) over the weights of the encoder's layers
+    /// that train. Near 1 the learning rate is not what it says. None for other optimizers, and where no layer trains.
+    ///
+    /// Waits for the device.
+    pub(crate) fn epsilon_share(&self, model: &BertClassifier, updates: u64) -> Option<f64> {
+        let (epsilon, root) = self.rule.epsilon(updates)?;
+        let layers = model.config().num_hidden_layers;
+        let (mut sum, mut elements) = (0.0, 0);
+        for parameter in model.parameters() {
+            let group = layer_groups::of(parameter, layers);
+            if group == layer_groups::EMBEDDINGS || group == layer_groups::HEAD {
+                continue;
+            }
+            match &self.states {
+                States::Host(states) => {
+                    let Some([_, second]) = states.states[parameter.index].as_deref() else { continue };
+                    sum += vectorised(
+                        #[inline(always)]
+                        || sum_of(second, |second| epsilon / (second.sqrt() * root + epsilon)),
+                    );
+                }
+                States::Device(states) => {
+                    let Some(second) = states.of(parameter).and_then(|mut slots| slots.pop()) else {
+                        continue;
+                    };
+                    let share = (second.sqrt() * root + epsilon).recip() * epsilon;
+                    sum += converge_bert::read_values(&share.sum(), |sum| f64::from(sum[0]));
+                }
+            }
+            elements += parameter.elements();
+        }
+        (elements > 0).then(|| sum / elements as f64)
     }
 
     /// Lets rows that have missed updates make them: those of the word table about to be read, or

@@ -10,6 +10,7 @@ use converge_core::problem::Problem;
 use converge_core::seed::Seed;
 use converge_core::settings::{Pooling, Precision, Settings};
 
+use crate::data::bag_of_words::bag_of_words;
 use crate::data::dataset::{self, Dataset, Loader};
 use crate::device;
 use crate::evaluation::items::right_answers;
@@ -121,6 +122,9 @@ impl Preparation {
                     validation_answers: dataset.validation.as_ref().and_then(right),
                     max_length: dataset.max_length as u64,
                     duplicates_between_splits: dataset.duplicates_between_splits(),
+                    contradicted_between_splits: dataset.contradicted_between_splits(),
+                    truncated_validation: dataset.truncated_validation(),
+                    bag_of_words: bag_of_words(&dataset, &source.encoder),
                     model: model.clone(),
                     task: dataset.task,
                     task_reason: dataset.task_reason,

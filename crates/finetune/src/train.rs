@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use converge_bert::BertClassifier;
 use converge_core::items::ItemResults;
 use converge_core::metric::{
-    GRADIENT_NORM, GRADIENT_NORM_OF, LAYER_GROUPS, LEARNING_RATE, STEP_SECONDS, TOKENS, TRAIN_LOSS,
-    TRAVEL_OF,
+    EPSILON_SHARE, EXPECTED_DROP, GRADIENT_NORM, GRADIENT_NORM_OF, LAYER_GROUPS, LEARNING_RATE,
+    SAME_BATCH_DROP, STEP_SECONDS, TOKENS, TRAIN_LOSS, TRAVEL_OF, UPDATE_RATIO_OF,
 };
 use converge_core::micro_batches::MicroBatches;
 use converge_core::objective::{At, Objective};
@@ -33,9 +33,8 @@ use crate::order::Order;
 use crate::schedule::LearningRate;
 use crate::start;
 use crate::travel::Travel;
+use crate::update_signals::BeforeUpdate;
 
-/// Steps between two records of the gradient norms of layer groups.
-const GROUP_STRIDE: u64 = 25;
 /// Largest share of time that goes into checkpoints.
 const CHECKPOINT_SHARE: f64 = 0.03;
 
@@ -172,11 +171,24 @@ impl Training {
         let StepGradients { gradients, loss, norms, scale } = found;
         let tokens: u64 = batches.iter().map(|batch| batch.tokens).sum();
 
+        let mut signals = Vec::new();
         if loss.is_finite() && norms.global.is_finite() {
+            let closely = steps::is_recorded_closely(step, self.total_steps);
+            let before = closely.then(|| BeforeUpdate::new(self.model(), &gradients));
             let gradient_factor = norms.clip_factor(self.settings.max_grad_norm) / scale;
             let update = Update { number: step, learning_rate, gradient_factor };
             self.model =
                 self.model.take().map(|model| self.optimizer.update(model, &gradients, update));
+            if let Some(before) = before {
+                let change = before.compare(self.model(), &gradients, scale);
+                drop((before, gradients));
+                let after = self.loss_of(step, &batches, divisor);
+                signals = named(UPDATE_RATIO_OF, change.ratios);
+                let share = self.optimizer.epsilon_share(self.model(), step);
+                signals.extend(share.map(|share| (EPSILON_SHARE.to_owned(), share)));
+                signals.push((EXPECTED_DROP.to_owned(), change.expected_drop));
+                signals.push((SAME_BATCH_DROP.to_owned(), loss - after));
+            }
         }
         self.progress.step = step;
         self.progress.unreported = vec![
@@ -185,9 +197,10 @@ impl Training {
             (TOKENS.to_owned(), tokens as f64),
             (GRADIENT_NORM.to_owned(), norms.global),
         ];
-        if self.records_groups(step) {
-            self.progress.unreported.extend(group_norms(&norms));
+        if steps::is_recorded_closely(step, self.total_steps) || self.is_evaluated(step) {
+            self.progress.unreported.extend(named(GRADIENT_NORM_OF, norms.groups));
         }
+        self.progress.unreported.extend(signals);
         let seconds = begin.elapsed().as_secs_f64();
         self.progress.unreported.push((STEP_SECONDS.to_owned(), seconds));
         if let Some(watch) = &mut self.progress.watch {
@@ -239,11 +252,7 @@ impl Training {
             if number > 0 && observer.control() == Control::Stop {
                 return None;
             }
-            // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
-            // training draws the same.
-            let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
-            let logits = model.forward(batch.input(&self.autodiff, masks.0));
-            let part = self.loss.part(logits, &batch.targets, divisor, &self.autodiff);
+            let part = self.part_of_loss(step, number, batch, divisor);
             loss += scalar(part.clone());
             gradients.add_from(model, if scale == 1.0 { part } else { part * scale });
         }
@@ -251,13 +260,24 @@ impl Training {
         Some(StepGradients { gradients, loss, norms, scale: scale as f32 })
     }
 
+    /// Returns what a micro-batch adds to the loss of a step, with dropout.
+    fn part_of_loss(&self, step: u64, number: usize, batch: &Batch, divisor: f64) -> Tensor<1> {
+        // Every mask is a function of seed, step and micro-batch: nothing to save, and a resumed
+        // training draws the same.
+        let masks = self.dropout_seed.stream("step", step).stream("micro_batch", number as u64);
+        let logits = self.model().forward(batch.input(&self.autodiff, masks.0));
+        self.loss.part(logits, &batch.targets, divisor, &self.autodiff)
+    }
+
+    /// Returns the loss of a step's batches with the weights as they are now.
+    fn loss_of(&self, step: u64, batches: &[Batch], divisor: f64) -> f64 {
+        let parts = batches.iter().enumerate();
+        parts.map(|(number, batch)| scalar(self.part_of_loss(step, number, batch, divisor))).sum()
+    }
+
     /// Brings the rows of the word table that are about to be read up to date, or all weights.
     fn catch_up(&mut self, words: Option<&[u32]>) {
         self.model = self.model.take().map(|model| self.optimizer.catch_up(model, words));
-    }
-
-    fn records_groups(&self, step: u64) -> bool {
-        step == 1 || step.is_multiple_of(GROUP_STRIDE) || self.is_evaluated(step)
     }
 
     fn is_evaluated(&self, step: u64) -> bool {
@@ -319,11 +339,7 @@ impl Training {
                 items = evaluation.items();
             }
         }
-        let travelled = self.travel.distances(&model);
-        let named = LAYER_GROUPS.iter().zip(travelled);
-        metrics.extend(
-            named.filter_map(|(group, value)| Some((format!("{TRAVEL_OF}{group}"), value?))),
-        );
+        metrics.extend(named(TRAVEL_OF, self.travel.distances(&model)));
         Some(Found { metrics, items })
     }
 
@@ -420,11 +436,10 @@ impl Training {
     }
 }
 
-fn group_norms(norms: &Norms) -> impl Iterator<Item = (String, f64)> {
-    LAYER_GROUPS
-        .iter()
-        .zip(norms.groups)
-        .filter_map(|(group, norm)| Some((format!("{GRADIENT_NORM_OF}{group}"), norm?)))
+/// Returns the numbers that layer groups have, under their names.
+fn named(prefix: &str, numbers: [Option<f64>; LAYER_GROUPS.len()]) -> Vec<(String, f64)> {
+    let named = LAYER_GROUPS.iter().zip(numbers);
+    named.filter_map(|(group, number)| Some((format!("{prefix}{group}"), number?))).collect()
 }
 
 /// Reads a number, waiting for the device.

@@ -102,6 +102,9 @@ fn facts() -> impl Strategy<Value = Facts> {
             validation_answers: (share > 0.5).then(|| Answers::Classes { classes: vec![0, 1, 1] }),
             max_length: 128,
             duplicates_between_splits: 0,
+            contradicted_between_splits: 0,
+            truncated_validation: Vec::new(),
+            bag_of_words: None,
             model: ModelFacts {
                 parameters: 1,
                 hidden_size: 2,

@@ -317,6 +317,9 @@ pub(crate) fn facts(settings: &Settings) -> Facts {
             MaxLength::Tokens(tokens) => tokens,
         },
         duplicates_between_splits: 0,
+        contradicted_between_splits: 0,
+        truncated_validation: Vec::new(),
+        bag_of_words: None,
         model: ModelFacts {
             parameters: 20_000,
             hidden_size: 32,

@@ -377,6 +377,31 @@ impl Dataset {
             .collect();
         self.train.texts().intersection(&held_out).count() as u64
     }
+
+    /// Returns how many texts stand in training and in validation or test with different answers.
+    pub(crate) fn contradicted_between_splits(&self) -> u64 {
+        let answers = |examples: &Examples| {
+            let answer = |position| {
+                (examples.example(position).text_hash, examples.target(position).clone())
+            };
+            (0..examples.len()).map(answer).collect::<Vec<_>>()
+        };
+        let held_out: BTreeMap<u64, Target> =
+            [&self.validation, &self.test].into_iter().flatten().flat_map(answers).collect();
+        let differs = |(text, answer): &(u64, Target)| {
+            held_out.get(text).is_some_and(|held_out| held_out != answer)
+        };
+        let texts = answers(&self.train).into_iter().filter(differs).map(|(text, _)| text);
+        texts.collect::<BTreeSet<u64>>().len() as u64
+    }
+
+    /// Returns the places of the validation examples that are longer than `max_length`.
+    pub(crate) fn truncated_validation(&self) -> Vec<u32> {
+        let Some(validation) = &self.validation else { return Vec::new() };
+        let is_cut =
+            |position: &usize| validation.example(*position).length as usize > self.max_length;
+        (0..validation.len()).filter(is_cut).map(|position| position as u32).collect()
+    }
 }
 
 /// The files of the splits before anything is drawn; training still empty.

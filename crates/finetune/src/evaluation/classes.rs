@@ -3,21 +3,34 @@
 use converge_core::metric::{F1_OF, PREDICTED_OF, RECALL_OF};
 
 use super::ranks::auroc;
+use super::mean_and_deviation;
+
+/// A probability from which on an answer counts as confident.
+const CONFIDENT: f64 = 0.9;
 
 /// Returns all metrics by name; what is not defined is left out.
 ///
 /// `logits` are those of all classes, example by example.
 pub(super) fn metrics(logits: &[f32], targets: &[usize], labels: &[String]) -> Vec<(String, f64)> {
     let classes = labels.len();
-    let mut losses = 0.0;
+    let mut losses = Vec::with_capacity(targets.len());
+    let (mut confidence, mut confidently_wrong) = (0.0, 0_u64);
     let mut confusion = Confusion::new(classes);
     for (logits, target) in logits.chunks_exact(classes).zip(targets) {
         let (loss, answer) = judge(logits, *target);
-        losses += loss;
+        losses.push(loss);
         confusion.add(*target, answer);
+        let probability = (-judge(logits, answer).0).exp();
+        confidence += probability;
+        confidently_wrong += u64::from(answer != *target && probability > CONFIDENT);
     }
+    let examples = targets.len().max(1) as f64;
+    let (loss, loss_deviation) = mean_and_deviation(&losses);
     let mut metrics = vec![
-        ("loss".to_owned(), losses / targets.len().max(1) as f64),
+        ("loss".to_owned(), loss),
+        ("loss_deviation".to_owned(), loss_deviation),
+        ("confidence".to_owned(), confidence / examples),
+        ("confidently_wrong".to_owned(), confidently_wrong as f64 / examples),
         ("accuracy".to_owned(), confusion.accuracy()),
         ("macro_f1".to_owned(), confusion.macro_f1()),
         ("mcc".to_owned(), confusion.mcc()),

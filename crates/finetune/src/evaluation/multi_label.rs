@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use converge_core::metric::{F1_OF, PREDICTED_OF, RECALL_OF};
 
+use super::mean_and_deviation;
 use super::ranks::auroc;
 
 /// Returns all metrics by name; what is not defined is left out.
@@ -17,22 +18,25 @@ pub(super) fn metrics(
     labels: &[String],
 ) -> Vec<(String, f64)> {
     let count = labels.len();
-    let (mut losses, mut all_right) = (0.0, 0_u64);
+    let (mut losses, mut all_right) = (Vec::with_capacity(targets.len()), 0_u64);
     let mut by_label = vec![Counts::default(); count];
     for (logits, has) in logits.chunks_exact(count).zip(targets) {
-        let mut right = true;
+        let (mut right, mut sum) = (true, 0.0);
         for ((logit, has), counts) in logits.iter().zip(has.iter()).zip(&mut by_label) {
             let answer = is_answered(*logit);
-            losses += loss(f64::from(*logit), *has);
+            sum += loss(f64::from(*logit), *has);
             right &= answer == *has;
             counts.add(*has, answer);
         }
+        losses.push(sum / count as f64);
         all_right += u64::from(right);
     }
     let examples = targets.len().max(1) as f64;
     let all = by_label.iter().fold(Counts::default(), |all, one| all.plus(*one));
+    let (loss, loss_deviation) = mean_and_deviation(&losses);
     let mut metrics = vec![
-        ("loss".to_owned(), losses / (examples * count as f64)),
+        ("loss".to_owned(), loss),
+        ("loss_deviation".to_owned(), loss_deviation),
         ("accuracy".to_owned(), all_right as f64 / examples),
         ("macro_f1".to_owned(), mean(by_label.iter().map(Counts::f1)).unwrap_or(0.0)),
         ("micro_f1".to_owned(), all.f1()),

@@ -47,6 +47,18 @@ impl Rule {
         }
     }
 
+    /// Returns, for the optimizers that divide by a root of moments that decay, the epsilon added to that root and what
+    /// the root is multiplied by before, after so many updates.
+    pub(super) fn epsilon(self, updates: u64) -> Option<(f32, f32)> {
+        match self {
+            Self::AdamW { beta1, beta2, epsilon } | Self::Adam { beta1, beta2, epsilon } => {
+                let adam = Adam::new(beta1, beta2, epsilon, updates, 1.0);
+                Some((adam.epsilon, adam.root))
+            }
+            Self::Sgd | Self::Momentum { .. } | Self::RmsProp | Self::AdaGrad => None,
+        }
+    }
+
     /// Returns the rule with the numbers of one update, the same for all elements of a parameter.
     pub(super) fn step(self, update: Update, decay: f64) -> Step {
         let Update { number, learning_rate, gradient_factor: factor } = update;

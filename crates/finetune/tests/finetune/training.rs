@@ -31,7 +31,7 @@ fn every_metric_of_the_contract_is_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let train = write_toy(directory.path(), "train.tsv", 100);
     let mut settings = settings(&train);
-    settings.train.epochs = 1;
+    settings.train.epochs = 2;
     let mut recorder = Recorder::default();
     fine_tune(&job(settings, directory.path()), &mut recorder).unwrap();
 
@@ -39,20 +39,32 @@ fn every_metric_of_the_contract_is_recorded() {
         recorder.curves.keys().filter(|(at, _)| *at == step).map(|(_, name)| name.clone()).collect()
     };
     let plain = ["train/loss", "train/learning_rate", "train/tokens", "train/gradient_norm"];
-    assert_eq!(names(2), plain.map(str::to_owned).into());
+    assert_eq!(names(7), plain.map(str::to_owned).into());
     let groups = ["embeddings", "bottom", "top", "head"];
     let with_norms: BTreeSet<String> = plain
         .map(str::to_owned)
         .into_iter()
         .chain(groups.map(|group| format!("train/gradient_norm/{group}")))
         .collect();
-    assert_eq!(names(1), with_norms);
+    let of_update: BTreeSet<String> = ["same_batch_drop", "expected_drop", "epsilon_share"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["bottom", "top", "head"].map(|group| format!("update_ratio/{group}")))
+        .map(|name| format!("train/{name}"))
+        .collect();
+    // 20 steps are looked at closely eight times at least: each second one.
+    for step in [1, 2, 6] {
+        assert_eq!(names(step), &with_norms | &of_update, "step {step}");
+    }
     let mut evaluated = with_norms;
     evaluated.insert("items".to_owned());
     evaluated.extend(groups.map(|group| format!("travel/{group}")));
     for split in ["validation", "train_subset"] {
         let metrics = [
             "loss",
+            "loss_deviation",
+            "confidence",
+            "confidently_wrong",
             "accuracy",
             "macro_f1",
             "mcc",
@@ -67,8 +79,11 @@ fn every_metric_of_the_contract_is_recorded() {
         evaluated.extend(metrics.map(|metric| format!("{split}/{metric}")));
     }
     // 80 examples in batches of 8: ten steps, evaluated four times.
-    for step in [3, 5, 8, 10] {
+    for step in [3, 5, 13, 15] {
         assert_eq!(names(step), evaluated, "step {step}");
+    }
+    for step in [8, 10, 18, 20] {
+        assert_eq!(names(step), &evaluated | &of_update, "step {step}");
     }
     let squares: f64 = groups
         .map(|group| recorder.value(1, &format!("train/gradient_norm/{group}")).unwrap().powi(2))
@@ -76,6 +91,57 @@ fn every_metric_of_the_contract_is_recorded() {
         .sum();
     let norm = recorder.value(1, "train/gradient_norm").unwrap();
     assert!((squares.sqrt() - norm).abs() < 1e-9 * norm);
+}
+
+#[test]
+fn the_signals_of_an_update_tell_what_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = write_toy(directory.path(), "train.tsv", 100);
+    let mut settings = settings(&train);
+    settings.train.optimizer = Optimizer::Sgd;
+    settings.train.learning_rate = 1e-3;
+    settings.train.warmup_ratio = 0.0;
+    settings.train.weight_decay = 0.0;
+    settings.train.max_grad_norm = 0.0;
+    settings.train.dropout = Some(0.3);
+    settings.train.gradient_accumulation = 2;
+    settings.train.evaluations_per_epoch = 10;
+    settings.train.epochs = 1;
+    let mut recorder = Recorder::default();
+    fine_tune(&job(settings, directory.path()), &mut recorder).unwrap();
+    let value = |step, name: &str| recorder.value(step, name).unwrap();
+    for step in 1..10 {
+        // The change is the gradient times the rate.
+        let norm = value(step, "train/gradient_norm");
+        let expected = value(step, "train/learning_rate") * norm * norm;
+        let drop = value(step, "train/expected_drop");
+        assert!((drop - expected).abs() < 1e-3 * expected, "step {step}: {drop}, not {expected}");
+        // So small a step sees the loss as a plane; with other masks it would not.
+        let found = value(step, "train/same_batch_drop");
+        assert!((found - drop).abs() < 0.1 * drop, "step {step}: {found}, not {drop}");
+        assert_eq!(recorder.value(step, "train/epsilon_share"), None);
+    }
+    for group in ["bottom", "top", "head"] {
+        let ratio = value(1, &format!("train/update_ratio/{group}"));
+        assert!((ratio - value(1, &format!("travel/{group}"))).abs() < 1e-5 * ratio, "{group}");
+    }
+}
+
+#[test]
+fn epsilon_takes_the_whole_step_where_it_is_larger_than_the_moments() {
+    let directory = tempfile::tempdir().unwrap();
+    let train = write_toy(directory.path(), "train.tsv", 100);
+    let share = |epsilon: f64| {
+        let mut settings = settings(&train);
+        settings.train.epsilon = epsilon;
+        settings.train.max_steps = Some(2);
+        let mut recorder = Recorder::default();
+        fine_tune(&job(settings, directory.path()), &mut recorder).unwrap();
+        recorder.value(2, "train/epsilon_share").unwrap()
+    };
+    let [none, some, all] = [1e-12, 1e-4, 1.0].map(share);
+    assert!(none < 0.01 && all > 0.99, "{none} {all}");
+    assert!(none < some && some < all, "{some}");
 }
 
 #[test]

@@ -250,6 +250,9 @@ pub(crate) fn facts() -> Facts {
         validation_answers: None,
         max_length: 32,
         duplicates_between_splits: 0,
+        contradicted_between_splits: 0,
+        truncated_validation: Vec::new(),
+        bag_of_words: None,
         model: ModelFacts {
             parameters: 1_000,
             hidden_size: 32,
