@@ -11,12 +11,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("bert", &["kernels"]),
     ("protocol", &["core"]),
+    ("diagnose", &["core"]),
     ("store", &["core", "faults"]),
     ("scheduler", &["core", "faults", "protocol", "store"]),
     ("finetune", &["core", "faults", "kernels", "bert"]),
     ("worker", &["core", "faults", "protocol", "finetune"]),
-    ("dashboard", &["core", "store"]),
-    ("cli", &["core", "protocol", "store", "scheduler", "worker", "dashboard"]),
+    ("dashboard", &["core", "diagnose", "store"]),
+    ("cli", &["core", "protocol", "diagnose", "store", "scheduler", "worker", "dashboard"]),
 ];
 
 pub(crate) fn metadata() -> Value {

@@ -1,0 +1,288 @@
+//! From signals and siblings to one headline.
+
+use converge_core::objective::Objective;
+use serde::Serialize;
+
+use crate::cause::{Cause, Confidence};
+use crate::chance::Chance;
+use crate::curve::median;
+use crate::record::{End, Record};
+use crate::rules::{Case, Claim, Evidence, Fix, claims};
+use crate::siblings::{Counterfactual, counterfactuals, signed};
+use crate::signals::Signals;
+use crate::standing::{By, Judged, Standing, judge};
+use crate::thresholds::Thresholds;
+
+/// Other causes that are named beside the headline, at most.
+const ALTERNATES: usize = 2;
+
+/// Why a trial did not converge, or that it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diagnosis {
+    /// The trial.
+    pub trial: u64,
+    /// How it stands.
+    pub judged: Judged,
+    /// What it comes to.
+    pub verdict: Verdict,
+    /// Other causes that something speaks for.
+    pub alternates: Vec<Claim>,
+    /// Otherwise equal trials, whether they help or not.
+    pub counterfactuals: Vec<Counterfactual>,
+    /// The numbers behind all of it.
+    pub signals: Signals,
+}
+
+/// What a diagnosis comes to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It learnt what is known to be possible.
+    Converged,
+    /// It did not, for this reason.
+    Cause(Claim),
+    /// It did not, and nothing tells why.
+    Inconclusive {
+        /// What would have to be known.
+        missing: Vec<String>,
+    },
+    /// There is nothing to judge yet, or its process failed.
+    NotJudged {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A sweep's trials, read and judged.
+#[derive(Debug, Clone)]
+pub struct Cases<'a> {
+    cases: Vec<Case<'a>>,
+    thresholds: Thresholds,
+}
+
+impl<'a> Cases<'a> {
+    /// Reads and judges trials. A single one is judged by itself.
+    pub fn new(records: &'a [Record], thresholds: Thresholds) -> Self {
+        let best = records
+            .iter()
+            .filter(|record| record.end == End::Completed)
+            .filter_map(|record| Some((record, record.value()?)))
+            .reduce(|best, one| {
+                let better = signed(one.0, Some(one.1)) > signed(best.0, Some(best.1));
+                if better { one } else { best }
+            })
+            .map(|(record, value)| (record.number, value));
+        let mut cases: Vec<Case<'a>> = records
+            .iter()
+            .map(|record| {
+                let chance = Chance::of(&record.facts, record.train());
+                let signals = Signals::of(record, chance.as_ref());
+                let best = best.filter(|_| records.len() > 1);
+                let judged = judge(record, chance.as_ref(), best, &thresholds);
+                Case { record, chance, signals, judged, usual_travel: None }
+            })
+            .collect();
+        let works = |case: &&Case<'_>| case.judged.standing == Standing::Converged;
+        let travels: Vec<f64> =
+            cases.iter().filter(works).filter_map(|case| case.signals.travel).collect();
+        if records.len() > 1 {
+            let usual = median(&travels);
+            cases.iter_mut().for_each(|case| case.usual_travel = usual);
+        }
+        Self { cases, thresholds }
+    }
+
+    /// Returns the trials as they were judged.
+    pub fn all(&self) -> &[Case<'a>] {
+        &self.cases
+    }
+
+    /// Diagnoses a trial; none where it is not among them.
+    pub fn diagnose(&self, number: u64) -> Option<Diagnosis> {
+        let case = self.cases.iter().find(|case| case.record.number == number)?;
+        let mut claims = claims(case, &self.thresholds);
+        let counterfactuals = counterfactuals(case, &self.cases);
+        let hopeless = !matches!(case.judged.standing, Standing::Unknown | Standing::Converged);
+        if hopeless {
+            for counterfactual in &counterfactuals {
+                weigh(&mut claims, counterfactual, &case.record.objective);
+            }
+            doubt(&mut claims, &counterfactuals);
+        }
+        claims.sort_by_key(|claim| (std::cmp::Reverse(claim.confidence), claim.cause.priority()));
+        let verdict = self.verdict(case, &mut claims);
+        claims.truncate(ALTERNATES);
+        Some(Diagnosis {
+            trial: number,
+            judged: case.judged,
+            verdict,
+            alternates: claims,
+            counterfactuals,
+            signals: case.signals.clone(),
+        })
+    }
+
+    /// Takes the headline out of the claims, which are sorted.
+    fn verdict(&self, case: &Case<'_>, claims: &mut Vec<Claim>) -> Verdict {
+        match case.judged.standing {
+            Standing::Converged => {
+                claims.clear();
+                Verdict::Converged
+            }
+            Standing::Unknown => {
+                claims.clear();
+                let reason = match case.record.end {
+                    End::Failed => "its process failed: `converge show` has the message",
+                    _ if case.record.last_step() == 0 => "it has not begun",
+                    _ => "it has no evaluation yet",
+                };
+                Verdict::NotJudged { reason: reason.to_owned() }
+            }
+            _ if claims.is_empty() => Verdict::Inconclusive { missing: self.missing(case) },
+            _ => Verdict::Cause(claims.remove(0)),
+        }
+    }
+
+    /// Returns what would have to be known of a trial that nothing explains.
+    fn missing(&self, case: &Case<'_>) -> Vec<String> {
+        let signals = &case.signals;
+        let mut missing = Vec::new();
+        if signals.travel.is_none() {
+            missing.push("how far the weights moved (`travel/…`): the trial was never evaluated".to_owned());
+        }
+        if signals.straightness.is_none() || signals.update_ratio.is_none() {
+            missing.push(
+                "what single updates did (`train/update_ratio/…`): recorded by newer versions of converge"
+                    .to_owned(),
+            );
+        }
+        if signals.train_skill.is_none() {
+            missing.push("how it does on its own training examples (`train_subset/…`)".to_owned());
+        }
+        if self.cases.len() < 2 {
+            missing.push("a trial that differs in one setting: run a sweep over the learning rate".to_owned());
+        } else if !self.cases.iter().any(|other| other.judged.standing == Standing::Converged) {
+            missing.push("a trial that works: none of this sweep does".to_owned());
+        } else {
+            missing.push("a trial that differs from this one in a single setting and works".to_owned());
+        }
+        missing
+    }
+}
+
+/// Lets a sibling speak: for a cause that is claimed already, or for one of its own.
+fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objective) {
+    let Some(cause) = sibling.cause.filter(|_| sibling.helps) else { return };
+    let text = told(sibling, objective);
+    let mut fix = Fix::new(match (&sibling.to, sibling.parameter.as_str()) {
+        (_, "replicate") => format!("another seed: trial {} has one that works", sibling.trial),
+        (Some(to), name) => format!("{name} = {to}, as trial {} has it", sibling.trial),
+        (None, name) => format!("without {name}, as trial {} is", sibling.trial),
+    });
+    fix.shown_by = Some(sibling.trial);
+    if let Some(to) = sibling.to.clone() {
+        fix.change.insert(sibling.parameter.clone(), to);
+    }
+    let again = sibling.helped >= 2 && sibling.helped * 2 > sibling.pairs;
+    match claims.iter_mut().find(|claim| claim.cause == cause) {
+        Some(claim) => {
+            claim.confidence = match claim.confidence {
+                Confidence::Suspected if !again => Confidence::Likely,
+                _ => Confidence::Proven,
+            };
+            claim.evidence.push(Evidence::new(text));
+            let shown = claim.fixes.iter().filter(|fix| fix.shown_by.is_some()).count();
+            claim.fixes.insert(shown, fix);
+        }
+        None => claims.push(Claim {
+            cause,
+            confidence: if again { Confidence::Likely } else { Confidence::Suspected },
+            evidence: vec![Evidence::new(text)],
+            fixes: vec![fix],
+        }),
+    }
+}
+
+/// Takes back what siblings contradict: where the change that a claim asks for was tried, otherwise equal, and never
+/// helped, it is no more than a suspicion.
+fn doubt(claims: &mut [Claim], counterfactuals: &[Counterfactual]) {
+    for claim in claims.iter_mut().filter(|claim| claim.confidence == Confidence::Likely) {
+        let tried: Vec<&Counterfactual> = counterfactuals
+            .iter()
+            .filter(|sibling| sibling.cause == Some(claim.cause))
+            .collect();
+        if !tried.is_empty() && tried.iter().all(|sibling| !sibling.helps) {
+            claim.confidence = Confidence::Suspected;
+            let numbers: Vec<String> =
+                tried.iter().take(3).map(|sibling| sibling.trial.to_string()).collect();
+            claim.evidence.push(Evidence::new(format!(
+                "but the other value did not help: trial{} {}",
+                if numbers.len() > 1 { "s" } else { "" },
+                numbers.join(", ")
+            )));
+        }
+    }
+}
+
+fn told(sibling: &Counterfactual, objective: &Objective) -> String {
+    let value = value_text(objective, sibling.value);
+    let what = match (&sibling.to, sibling.parameter.as_str()) {
+        (_, "replicate") => "the same with another seed".to_owned(),
+        (Some(to), name) => format!("the same but {name} = {to}"),
+        (None, name) => format!("the same without {name}"),
+    };
+    let mut text = format!("trial {}, {what}, reached {value}", sibling.trial);
+    if sibling.pairs > 1 {
+        text += &format!(
+            " (the same change helped in {} of {} such pairs of this sweep)",
+            sibling.helped, sibling.pairs
+        );
+    }
+    text
+}
+
+/// Writes a value of the objective.
+pub fn value_text(objective: &Objective, value: f64) -> String {
+    match converge_core::metric::is_share(&objective.metric) {
+        true => format!("{:.1} %", value * 100.0),
+        false => format!("{value:.4}"),
+    }
+}
+
+impl Diagnosis {
+    /// Returns how the trial stands, as a sentence.
+    pub fn standing(&self, objective: &Objective) -> String {
+        let name = converge_core::metric::name_of(&objective.metric);
+        let of = |value: f64| value_text(objective, value);
+        let value = self.judged.value.map_or("no value".to_owned(), of);
+        let constant = self.judged.constant.map(of);
+        match (self.judged.standing, constant, self.judged.possible) {
+            (Standing::Diverged, ..) => "its numbers became infinite or undefined".to_owned(),
+            (Standing::AtChance, Some(constant), _) => {
+                format!("{name} {value}: no better than a constant answer, {constant}")
+            }
+            (Standing::Poor, _, Some(possible)) => {
+                let by = match possible.by {
+                    By::Trial(trial) => format!("trial {trial} reached {}", of(possible.value)),
+                    By::BagOfWords => format!("a count of words gets {}", of(possible.value)),
+                };
+                format!("{name} {value}, where {by}")
+            }
+            (Standing::Converged, Some(constant), _) => {
+                format!("{name} {value}; a constant answer gets {constant}")
+            }
+            _ => format!("{name} {value}"),
+        }
+    }
+
+    /// Returns the cause of the headline.
+    pub fn cause(&self) -> Option<Cause> {
+        match &self.verdict {
+            Verdict::Cause(claim) => Some(claim.cause),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
