@@ -14,6 +14,8 @@ mod budgets;
 mod cancel_and_pause;
 /// What `plan` says of memory, and what `doctor --measure` finds.
 mod capacity;
+/// `why`: what kept trials from converging, and the page about it.
+mod diagnosis;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
 /// Early stopping: who is promoted, who is stopped, and that it is said everywhere.

@@ -102,6 +102,12 @@ pub(crate) enum Command {
     /// of the two parameters that matter most; whether the best lies at an edge of what was tried, and whether more
     /// trials would help. docs/explain.md says what each number is, and what it is not.
     Explain(ExplainArguments),
+    /// Say why trials did not converge, with the numbers that show it, and what to do
+    ///
+    /// Of one trial: its cause, how sure that is, the steps that show it, other trials of the sweep that differ in a
+    /// single setting and work, and what mends it. Of a sweep: what works, what failed and why, and what limits the
+    /// best. docs/diagnosis.md says how causes are told apart.
+    Why(WhyArguments),
     /// Write the sweep file that comes after a sweep: around its best, with more seeds, without what made no difference
     ///
     /// Ranges lie around the best value, and reach further out where it was the smallest or largest tried; values at which
@@ -401,6 +407,20 @@ pub(crate) struct ExplainArguments {
     #[arg(long)]
     pub(crate) metric: Option<String>,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `why`.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArguments {
+    /// A trial: `3`, `last`; or the name of a sweep [default: the latest sweep as a whole]
+    #[arg(value_name = "TRIAL|SWEEP")]
+    pub(crate) what: Option<String>,
+    /// Name of the trial's sweep [default: the latest]
+    #[arg(long)]
+    pub(crate) sweep: Option<String>,
+    /// Print JSON, with the numbers of all signals
     #[arg(long)]
     pub(crate) json: bool,
 }

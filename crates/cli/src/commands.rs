@@ -32,4 +32,5 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod trials;
 pub(crate) mod watch;
+pub(crate) mod why;
 pub(crate) mod worker;

@@ -23,6 +23,7 @@ mod operator;
 mod output;
 mod question;
 mod ramp_report;
+mod records;
 mod report;
 mod selector;
 mod standing;
@@ -88,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Report> {
         Command::Watch(watch) => commands::watch::run(watch, &home),
         Command::Best(best) => commands::best::run(best, &home),
         Command::Explain(explain) => commands::explain::run(explain, &home),
+        Command::Why(why) => commands::why::run(why, &home),
         Command::Compare(compare) => commands::compare::run(compare, &home),
         Command::Trials(trials) => commands::trials::run(trials, &home),
         Command::Show(show) => commands::show::run(show, &home),

@@ -1,5 +1,6 @@
 //! Views as text for a terminal.
 
+pub mod diagnosis;
 pub mod escaped;
 pub mod explanation;
 pub mod heat_map;
@@ -14,3 +15,4 @@ pub mod watch;
 
 mod canvas;
 mod ticks;
+mod wrapped;

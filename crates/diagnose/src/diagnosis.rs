@@ -1,6 +1,7 @@
 //! From signals and siblings to one headline.
 
 use converge_core::objective::Objective;
+use converge_core::value::Value;
 use serde::Serialize;
 
 use crate::cause::{Cause, Confidence};
@@ -133,8 +134,10 @@ impl<'a> Cases<'a> {
                 claims.clear();
                 let reason = match case.record.end {
                     End::Failed => "its process failed: `converge show` has the message",
+                    End::Stopped => "it was stopped early, when others were better: what it would have reached is not known",
                     _ if case.record.last_step() == 0 => "it has not begun",
-                    _ => "it has no evaluation yet",
+                    End::Open => "it has not ended, and is not beyond hope",
+                    _ => "it has no evaluation",
                 };
                 Verdict::NotJudged { reason: reason.to_owned() }
             }
@@ -174,15 +177,13 @@ impl<'a> Cases<'a> {
 fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objective) {
     let Some(cause) = sibling.cause.filter(|_| sibling.helps) else { return };
     let text = told(sibling, objective);
-    let mut fix = Fix::new(match (&sibling.to, sibling.parameter.as_str()) {
-        (_, "replicate") => format!("another seed: trial {} has one that works", sibling.trial),
-        (Some(to), name) => format!("{name} = {to}, as trial {} has it", sibling.trial),
-        (None, name) => format!("without {name}, as trial {} is", sibling.trial),
+    let mut fix = Fix::new(match sibling.to.is_empty() {
+        true => format!("another seed: trial {} has one that works", sibling.trial),
+        false => format!("{}, as trial {} has it", with(sibling), sibling.trial),
     });
     fix.shown_by = Some(sibling.trial);
-    if let Some(to) = sibling.to.clone() {
-        fix.change.insert(sibling.parameter.clone(), to);
-    }
+    let values = sibling.to.iter().filter_map(|(name, to)| Some((name.clone(), to.clone()?)));
+    fix.change = values.collect();
     let again = sibling.helped >= 2 && sibling.helped * 2 > sibling.pairs;
     match claims.iter_mut().find(|claim| claim.cause == cause) {
         Some(claim) => {
@@ -191,6 +192,8 @@ fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objectiv
                 _ => Confidence::Proven,
             };
             claim.evidence.push(Evidence::new(text));
+            // What was proposed as a rule of thumb is now shown.
+            claim.fixes.retain(|other| other.shown_by.is_some() || other.change != fix.change);
             let shown = claim.fixes.iter().filter(|fix| fix.shown_by.is_some()).count();
             claim.fixes.insert(shown, fix);
         }
@@ -224,12 +227,28 @@ fn doubt(claims: &mut [Claim], counterfactuals: &[Counterfactual]) {
     }
 }
 
+/// Returns what a sibling has, the parameter itself ahead of what it brings with it.
+fn with(sibling: &Counterfactual) -> String {
+    let mut values: Vec<_> = sibling.to.iter().collect();
+    values.sort_by_key(|(name, _)| **name != sibling.parameter);
+    let text = |(name, to): (&String, &Option<Value>)| match to {
+        Some(to @ Value::Text(_)) => Some(format!("{name} = \"{to}\"")),
+        Some(to) => Some(format!("{name} = {to}")),
+        // What does not apply there needs no word.
+        None => None,
+    };
+    let texts: Vec<String> = values.into_iter().filter_map(text).collect();
+    match texts.is_empty() {
+        true => format!("without {}", sibling.parameter),
+        false => texts.join(" with "),
+    }
+}
+
 fn told(sibling: &Counterfactual, objective: &Objective) -> String {
     let value = value_text(objective, sibling.value);
-    let what = match (&sibling.to, sibling.parameter.as_str()) {
-        (_, "replicate") => "the same with another seed".to_owned(),
-        (Some(to), name) => format!("the same but {name} = {to}"),
-        (None, name) => format!("the same without {name}"),
+    let what = match sibling.to.is_empty() {
+        true => "the same with another seed".to_owned(),
+        false => format!("the same but {}", with(sibling)),
     };
     let mut text = format!("trial {}, {what}, reached {value}", sibling.trial);
     if sibling.pairs > 1 {
@@ -261,14 +280,14 @@ impl Diagnosis {
             (Standing::AtChance, Some(constant), _) => {
                 format!("{name} {value}: no better than a constant answer, {constant}")
             }
-            (Standing::Poor, _, Some(possible)) => {
+            (Standing::Poor, _, Some(possible)) if possible.by != By::Trial(self.trial) => {
                 let by = match possible.by {
                     By::Trial(trial) => format!("trial {trial} reached {}", of(possible.value)),
                     By::BagOfWords => format!("a count of words gets {}", of(possible.value)),
                 };
                 format!("{name} {value}, where {by}")
             }
-            (Standing::Converged, Some(constant), _) => {
+            (Standing::Converged | Standing::Poor, Some(constant), _) => {
                 format!("{name} {value}; a constant answer gets {constant}")
             }
             _ => format!("{name} {value}"),

@@ -139,7 +139,11 @@ fn region(name: &str, inside: &[&Case<'_>], outside: &[&Case<'_>]) -> Option<Reg
         (Some(own), Some(others)) => {
             let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if least(&own) > most(&others) {
+            if let [only] = own.as_slice()
+                && !others.contains(only)
+            {
+                format!("{name} {}", Value::Float(*only))
+            } else if least(&own) > most(&others) {
                 format!("{name} at least {}", Value::Float(least(&own)))
             } else if most(&own) < least(&others) {
                 format!("{name} at most {}", Value::Float(most(&own)))
@@ -196,7 +200,8 @@ fn limits(works: &[&Case<'_>]) -> Vec<String> {
             percent(gain)
         ));
     }
-    if let Some(skill) = signals.train_skill.filter(|skill| *skill < 0.5) {
+    let fits = signals.train_accuracy.is_some_and(|accuracy| accuracy > 0.9);
+    if let Some(skill) = signals.train_skill.filter(|skill| *skill < 0.5 && !fits) {
         limits.push(format!(
             "fit: trial {} saves only {} of what a constant answer costs on its own training examples; more steps, a larger model, or less regularisation",
             best.record.number,

@@ -17,10 +17,9 @@ use crate::standing::Standing;
 pub struct Counterfactual {
     /// The parameter; `replicate` where only the seed differs.
     pub parameter: String,
-    /// What the trial has; none where the parameter does not apply.
-    pub from: Option<Value>,
-    /// What the others have.
-    pub to: Option<Value>,
+    /// What the others have of it, and of what came with it: an optimizer brings its own learning rate. None where a
+    /// parameter does not apply.
+    pub to: BTreeMap<String, Option<Value>>,
     /// What the change speaks for.
     pub cause: Option<Cause>,
     /// The otherwise equal trial whose objective is best.
@@ -58,9 +57,8 @@ pub fn counterfactuals(case: &Case<'_>, all: &[Case<'_>]) -> Vec<Counterfactual>
                 helps: helps(case, best),
                 pairs,
                 helped,
+                to: change.values.into_iter().map(|(name, (_, to))| (name, to)).collect(),
                 parameter: change.parameter,
-                from: change.from,
-                to: change.to,
             })
         })
         .collect();
@@ -75,13 +73,13 @@ pub fn counterfactuals(case: &Case<'_>, all: &[Case<'_>]) -> Vec<Counterfactual>
 #[derive(Debug, Clone, PartialEq)]
 struct Change {
     parameter: String,
-    from: Option<Value>,
-    to: Option<Value>,
+    /// What it and what it brings with it change from, and to.
+    values: BTreeMap<String, (Option<Value>, Option<Value>)>,
 }
 
 impl Change {
     fn key(&self) -> String {
-        format!("{} {:?} {:?}", self.parameter, self.from, self.to)
+        format!("{} {:?}", self.parameter, self.values)
     }
 }
 
@@ -93,7 +91,7 @@ fn only_change(from: &Record, to: &Record) -> Option<Change> {
     }
     if from.fingerprint == to.fingerprint {
         let parameter = "replicate".to_owned();
-        return Some(Change { parameter, from: None, to: None });
+        return Some(Change { parameter, values: BTreeMap::new() });
     }
     let names: BTreeSet<&String> =
         from.configuration.keys().chain(to.configuration.keys()).collect();
@@ -104,16 +102,15 @@ fn only_change(from: &Record, to: &Record) -> Option<Change> {
             _ => true,
         }
     };
-    let mut different: Vec<&String> = names.iter().filter(differs).copied().collect();
+    let all: Vec<&String> = names.iter().filter(differs).copied().collect();
+    let mut different = all.clone();
     if different.iter().any(|name| *name == "optimizer") {
         different.retain(|name| !matches!(name.as_str(), "learning_rate" | "momentum"));
     }
     let [name] = different.as_slice() else { return None };
-    Some(Change {
-        parameter: (*name).clone(),
-        from: from.configuration.get(*name).cloned(),
-        to: to.configuration.get(*name).cloned(),
-    })
+    let of = |record: &Record, name: &String| record.configuration.get(name).cloned();
+    let values = all.into_iter().map(|name| (name.clone(), (of(from, name), of(to, name))));
+    Some(Change { parameter: (*name).clone(), values: values.collect() })
 }
 
 /// Returns in how many pairs with this change the first trial fails, and in how many of these the second works.
@@ -156,7 +153,8 @@ pub(crate) fn signed(record: &Record, value: Option<f64>) -> f64 {
 fn cause_of(record: &Record, change: &Change) -> Option<Cause> {
     let train = record.train();
     let number = |value: &Option<Value>| value.as_ref().and_then(Value::number);
-    let less = match (number(&change.from), number(&change.to)) {
+    let (from, to) = change.values.get(&change.parameter).cloned().unwrap_or_default();
+    let less = match (number(&from), number(&to)) {
         (Some(from), Some(to)) => Some(to < from),
         _ => None,
     };

@@ -1,5 +1,6 @@
 //! Whether a trial converged: against a constant answer, and against the best that is known to be possible.
 
+use converge_core::facts::SplitFacts;
 use converge_core::metric::name_of;
 use converge_core::objective::Goal;
 use converge_core::task::Task;
@@ -72,8 +73,19 @@ pub fn judge(
     let possible = possible(record, best);
     let standing = match (&record.end, value) {
         (End::Diverged { .. }, _) => Standing::Diverged,
-        (End::Failed, None) | (_, None) => Standing::Unknown,
-        (_, Some(value)) => {
+        (End::Failed, _) | (_, None) => Standing::Unknown,
+        // Of one that has not ended, only that it has learnt nothing by now can be said.
+        (End::Open | End::Stopped, Some(value)) => {
+            let sign = if record.objective.goal == Goal::Minimize { -1.0 } else { 1.0 };
+            let at_chance = constant.is_some_and(|constant| {
+                sign * (value - constant) <= 1.64 * error.unwrap_or(0.0)
+            });
+            match at_chance && record.progress() >= thresholds.enough {
+                true => Standing::AtChance,
+                false => Standing::Unknown,
+            }
+        }
+        (End::Completed, Some(value)) => {
             let sign = if record.objective.goal == Goal::Minimize { -1.0 } else { 1.0 };
             let above = |from: f64, to: f64| sign * (to - from);
             let margin = error.unwrap_or(0.0);
@@ -92,7 +104,32 @@ pub fn judge(
             }
         }
     };
+    let standing = match standing {
+        Standing::Converged if is_starved(record, thresholds) => Standing::Poor,
+        other => other,
+    };
     Judged { standing, value, constant, possible, error }
+}
+
+/// Returns whether a trial knows its few training examples by heart and is not half as good on others: more of them would
+/// help, whatever the best trial with as few has reached.
+fn is_starved(record: &Record, thresholds: &Thresholds) -> bool {
+    let facts = &record.facts;
+    if facts.task != Task::Classes {
+        return false;
+    }
+    let each = facts.train.examples as f64 / facts.labels.len().max(1) as f64;
+    let train = record.curve("train_subset/accuracy").last();
+    let accuracy = record.curve("validation/accuracy").last();
+    let majority = facts.validation.as_ref().map(SplitFacts::majority_share);
+    match (train, accuracy, majority) {
+        (Some(train), Some(accuracy), Some(majority)) => {
+            each < thresholds.few_examples
+                && train >= thresholds.by_heart
+                && accuracy - majority < 0.5 * (1.0 - majority)
+        }
+        _ => false,
+    }
 }
 
 /// Returns what a constant answer gets of the objective; none where that is not known.
@@ -185,6 +222,24 @@ mod tests {
         let judged = judge(&record, chance.as_ref(), Some((1, 0.6)), &Thresholds::default());
         assert_eq!(judged.standing, Standing::Poor);
         assert_eq!(judged.possible.unwrap().by, By::BagOfWords);
+    }
+
+    #[test]
+    fn few_examples_known_by_heart_are_no_success() {
+        let shape = |accuracy: f64, count: u64| Shape {
+            counts: vec![count, count],
+            train_accuracy: 1.0,
+            accuracy,
+            ..Shape::default()
+        };
+        let standing = |shape: &Shape| {
+            let record = made_up::record(shape);
+            let chance = Chance::of(&record.facts, record.train());
+            judge(&record, chance.as_ref(), None, &Thresholds::default()).standing
+        };
+        assert_eq!(standing(&shape(0.65, 1)), Standing::Poor);
+        assert_eq!(standing(&shape(0.65, 500)), Standing::Converged);
+        assert_eq!(standing(&shape(0.85, 8)), Standing::Converged);
     }
 
     #[test]

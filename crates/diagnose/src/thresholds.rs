@@ -33,8 +33,10 @@ pub struct Thresholds {
     pub warmup: f64,
     /// Learning rate over 1 - momentum up to which SGD is too slow for a fine-tune.
     pub sgd_rate: f64,
-    /// Travel up to which SGD has not moved.
+    /// Travel up to which SGD has not moved as a fine-tune should.
     pub sgd_still: f64,
+    /// Skill on training examples under which hardly anything was learnt.
+    pub hardly: f64,
     /// Steps under which a training is short.
     pub few_steps: u64,
     /// What the last third may still add to skill where training is done.
@@ -59,6 +61,8 @@ pub struct Thresholds {
     pub mostly_unknown: f64,
     /// Share of truncated examples from which on truncation matters.
     pub truncated: f64,
+    /// Share of the schedule from which on a trial that has not ended may be called at chance.
+    pub enough: f64,
     /// Share of the way from a constant answer to the sweep's best from which on a trial works.
     pub works: f64,
 }
@@ -82,7 +86,8 @@ impl Default for Thresholds {
             epsilon_share: 0.5,
             warmup: 0.5,
             sgd_rate: 3e-2,
-            sgd_still: 5e-4,
+            sgd_still: 1e-2,
+            hardly: 0.1,
             few_steps: 100,
             still_improving: 0.05,
             imbalance: 4.0,
@@ -95,6 +100,7 @@ impl Default for Thresholds {
             unknown_words: 0.05,
             mostly_unknown: 0.3,
             truncated: 0.2,
+            enough: 0.3,
             works: 0.8,
         }
     }

@@ -12,6 +12,8 @@ use converge_core::task::Task;
 use converge_core::trial::TrialKind;
 use converge_dashboard::terminal::number::{bytes, count, general, plural, share};
 use converge_dashboard::terminal::table::{Align, Table};
+use converge_diagnose::lint::{Lint, lint};
+use converge_diagnose::thresholds::Thresholds;
 use converge_scheduler::home::Home;
 use converge_scheduler::session::Interrupts;
 use converge_scheduler::trials::SCRIPTED;
@@ -76,6 +78,7 @@ async fn show(
             "sweep": sweep,
             "facts": prepared.facts,
             "skipped": skipped,
+            "lint": lint_of(sweep, prepared, &planned),
             "left_out": left_out_json(sweep, prepared),
             "device": prepared.chosen.device,
             "budget": spent.json(),
@@ -168,6 +171,7 @@ fn text(
         text += &format!("{costs}\n");
     }
     text += &trial_table(prepared, planned);
+    text += &lint_text(&lint_of(sweep, prepared, planned), planned.len());
     let fits = |trial: &&PlannedTrial| capacity::fits(prepared, memory(prepared, trial));
     let too_large = planned.iter().filter(|trial| !fits(trial)).count();
     if too_large > 0 {
@@ -193,6 +197,32 @@ fn text(
         (!varied).then_some("")
     });
     text
+}
+
+/// Returns what is likely to go wrong, as settings and data tell.
+fn lint_of(sweep: &Sweep, prepared: &Prepared, planned: &[PlannedTrial]) -> Vec<Lint> {
+    let trials = planned.iter().enumerate().filter(|(_, trial)| trial.kind.is_ranked());
+    let with_facts = trials.filter_map(|(place, trial)| {
+        Some((place as u64 + 1, trial.settings.clone(), prepared.facts.get(trial.case)?))
+    });
+    lint(with_facts, &sweep.objective, &Thresholds::default())
+}
+
+fn lint_text(lints: &[Lint], trials: usize) -> String {
+    let line = |lint: &Lint| {
+        let of = match lint.trials.len() == trials {
+            true => "all trials".to_owned(),
+            false => format!("{} of {trials} trials", lint.trials.len()),
+        };
+        format!("! {} ({}; {of})\n", lint.text, lint.found.join(", "))
+    };
+    match lints.is_empty() {
+        true => String::new(),
+        false => {
+            let lines: String = lints.iter().map(line).collect();
+            format!("\nlikely to go wrong (docs/diagnosis.md#before-training)\n{lines}")
+        }
+    }
 }
 
 /// Points that constraints leave out, each with its count and its first few, and draws that were not to be had.
@@ -254,6 +284,12 @@ fn facts_text(facts: &Facts) -> String {
         facts.model.hidden_size,
         facts.max_length
     );
+    if let Some(words) = &facts.bag_of_words {
+        text += &format!(
+            "words       a count of words gets {} of the validation split right: a fine-tune should do better\n",
+            share(words.accuracy)
+        );
+    }
     if facts.duplicates_between_splits > 0 {
         text += &format!(
             "warning: {} texts stand in training and in validation or test as well\n",

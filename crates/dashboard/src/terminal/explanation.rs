@@ -13,6 +13,7 @@ use super::heat_map::{differ, heat_map, level_name, short};
 use super::number::{count, general, of_metric};
 use super::style::Style;
 use super::table::{Align, Table, cut};
+use super::wrapped::wrapped;
 
 pub use sentences::sentences;
 
@@ -26,7 +27,7 @@ const SLIGHT: f64 = 0.005;
 pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) -> String {
     let mut text = format!("sweep `{}`: what mattered\n", super::escaped::printable(name));
     for sentence in sentences(found) {
-        text += &wrapped(&super::escaped::printable(&sentence), width);
+        text += &wrapped("- ", &super::escaped::printable(&sentence), width);
     }
     if found.standing.configurations < 2 {
         return text;
@@ -60,22 +61,6 @@ pub fn explanation(name: &str, found: &Explanation, style: Style, width: usize) 
     }
     section("Best value by the number of configurations", expected_table(found, wide));
     text
-}
-
-/// Breaks a sentence into lines, the second and further ones indented.
-fn wrapped(sentence: &str, width: usize) -> String {
-    use unicode_width::UnicodeWidthStr as _;
-    let (mut text, mut used) = ("-".to_owned(), 1);
-    for word in sentence.split(' ') {
-        if used + 1 + word.width() > width && used > 2 {
-            text += "\n ";
-            used = 1;
-        }
-        text += " ";
-        text += word;
-        used += 1 + word.width();
-    }
-    text + "\n"
 }
 
 /// Returns a share of a whole as `71 %`.

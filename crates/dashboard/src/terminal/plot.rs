@@ -62,6 +62,19 @@ pub fn plot_over(
     }
 }
 
+/// The same with a mark under the steps between two of them, and what it is.
+pub fn plot_marked(
+    curves: &[Curve],
+    settings: &PlotSettings<'_>,
+    (from, to, what): (f64, f64, &str),
+) -> String {
+    let title = format!("{}{}\n", printable(settings.metric), settings.scale.note());
+    match Frame::new(curves, settings, None) {
+        Some(frame) => title + &frame.draw(curves) + &frame.mark(from, to, what),
+        None => title + "nothing to plot: no finite value\n",
+    }
+}
+
 /// Returns a curve over learning rates, which stand on a logarithmic axis; under it the range between two of them, with
 /// what it is.
 pub fn plot_rates(
@@ -216,13 +229,24 @@ impl<'settings> Frame<'settings> {
         let axis =
             self.axis_of(powers.map(|power| (f64::from(power), format!("1e{power}"))).collect());
         let Some((min, max, what)) = range else { return axis };
-        let [first, last] = [min, max].map(|rate| place(rate.log10(), self.steps, self.columns));
+        axis + &self.mark(min.log10(), max.log10(), what)
+    }
+
+    /// A line under the axis that marks what lies between two places of it.
+    fn mark(&self, from: f64, to: f64, what: &str) -> String {
+        let [first, last] = [from, to].map(|end| place(end, self.steps, self.columns));
         let (left, dash, right) =
             if self.settings.style.unicode { ('├', '─', '┤') } else { ('|', '-', '|') };
         let inner: String = std::iter::repeat_n(dash, (last - first).saturating_sub(1)).collect();
         let bar = format!("{left}{inner}{right}");
         let (label, bar) = (self.label(), self.settings.style.paint(Canvas::colour(1), &bar));
-        format!("{axis}{:1$}{bar} {what}\n", "", label + 2 + first)
+        // What would not fit behind it stands before it.
+        let after = label + 2 + last + 2 + what.width();
+        let before = label + 2 + first;
+        if after > self.settings.width && before > what.width() + 1 {
+            return format!("{:>1$} {bar}\n", what, before - 1);
+        }
+        format!("{:before$}{bar} {what}\n", "")
     }
 
     /// A line with ticks and the line of their numbers.

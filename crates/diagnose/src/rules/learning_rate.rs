@@ -208,15 +208,26 @@ pub(super) fn optimizer_mismatch(case: &Case<'_>, thresholds: &Thresholds) -> Op
         Value::Float(train.learning_rate),
         Value::Float(usual::rate(train, &case.record.facts))
     ))];
+    let unfit = signals.train_skill.filter(|skill| *skill < thresholds.hardly);
     let confidence = match signals.travel {
-        // It moved: a rate that suits it.
+        // It moved as far as others: a rate that suits it.
         Some(travel) if travel >= thresholds.sgd_still => return None,
         Some(travel) => {
             evidence.push(moved_by(case, travel));
-            if travel < thresholds.still { Confidence::Proven } else { Confidence::Likely }
+            match (travel < thresholds.still, unfit) {
+                (true, _) => Confidence::Proven,
+                (false, Some(_)) => Confidence::Likely,
+                (false, None) => Confidence::Suspected,
+            }
         }
         None => Confidence::Suspected,
     };
+    evidence.extend(unfit.map(|skill| {
+        Evidence::new(format!(
+            "even on its training examples it saves only {} of what a constant answer costs",
+            percent(skill.max(0.0))
+        ))
+    }));
     evidence.extend(signals.update_ratio.map(|ratio| {
         Evidence::new(format!("one step changes the weights by {} ({USUAL_UPDATE})", percent(ratio)))
     }));

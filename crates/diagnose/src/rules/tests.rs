@@ -82,6 +82,8 @@ fn sgd_is_no_cause_where_it_moves() {
     let fine = Shape { travel: 1.1e-3, update_ratio: 6.5e-5, ..Shape::default() };
     assert_eq!(alone(&fine, sgd(1e-2, 0.9)), None);
     // At chance for another reason: momentum 0.9 at 1e-2 is what it should be.
+    let some = Shape { travel: 9e-4, update_ratio: 1e-6, ..flat() };
+    assert_eq!(alone(&some, sgd(1e-3, 0.0)), Some((Cause::OptimizerMismatch, Confidence::Likely)));
     let other = alone(&Shape { travel: 1.1e-3, ..flat() }, sgd(1e-2, 0.9));
     assert_ne!(other.map(|(cause, _)| cause), Some(Cause::OptimizerMismatch));
 }
