@@ -64,11 +64,17 @@ fn a_sweep_is_told_by_cause_and_region_and_a_trial_by_what_proves_it() {
 
     let json: Value = sandbox.converge(&["why", "5", "--json"]).expect_code(0).json();
     let verdict = &json["trials"][0]["verdict"];
-    assert_eq!((&verdict["cause"], &verdict["confidence"]), (&"learning_rate_too_high".into(), &"likely".into()));
+    assert_eq!(
+        (&verdict["cause"], &verdict["confidence"]),
+        (&"learning_rate_too_high".into(), &"likely".into())
+    );
     assert_eq!(verdict["fixes"][0]["change"]["learning_rate"], 1e-4);
     assert_eq!(verdict["fixes"][0]["shown_by"], 3);
     let json: Value = sandbox.converge(&["why", "rates", "--json"]).expect_code(0).json();
-    assert_eq!((&json["converged"], &json["causes"][0]["trials"]), (&serde_json::json!([3, 4]), &serde_json::json!([5, 6])));
+    assert_eq!(
+        (&json["converged"], &json["causes"][0]["trials"]),
+        (&serde_json::json!([3, 4]), &serde_json::json!([5, 6]))
+    );
 }
 
 #[test]
@@ -87,7 +93,10 @@ fn plan_says_what_is_likely_to_go_wrong() {
     let sandbox = Sandbox::new();
     sandbox.write("s.toml", RATES);
     let plan = sandbox.converge(&["plan", "s.toml"]).expect_code(0).stdout;
-    assert!(plan.contains("(1e-6; 2 of 6 trials)") && plan.contains("(0.01; 2 of 6 trials)"), "{plan}");
+    assert!(
+        plan.contains("(1e-6; 2 of 6 trials)") && plan.contains("(0.01; 2 of 6 trials)"),
+        "{plan}"
+    );
     let json: Value = sandbox.converge(&["plan", "s.toml", "--json"]).expect_code(0).json();
     let ids: Vec<&str> =
         json["lint"].as_array().unwrap().iter().filter_map(|lint| lint["id"].as_str()).collect();

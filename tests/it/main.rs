@@ -14,10 +14,10 @@ mod budgets;
 mod cancel_and_pause;
 /// What `plan` says of memory, and what `doctor --measure` finds.
 mod capacity;
-/// `why`: what kept trials from converging, and the page about it.
-mod diagnosis;
 /// Other devices: which worker serves them, where its workers run, what is said when something is missing.
 mod devices;
+/// `why`: what kept trials from converging, and the page about it.
+mod diagnosis;
 /// Early stopping: who is promoted, who is stopped, and that it is said everywhere.
 mod early_stopping;
 /// `explain`: what mattered in a sweep, in words, tables and JSON.

@@ -478,6 +478,7 @@ pub(crate) fn conclude(
         output::talk(&format!("{cancelled} {noun} cancelled\n"));
     }
     output::talk(&commands::best::stopped_line(reader, &summary)?);
+    output::talk(&commands::why::line(reader, &summary)?);
     // Those beside the search as well.
     let failed_beside = summary.beside.failed;
     match ending {

@@ -17,7 +17,7 @@ pub(crate) fn records(reader: &Reader, summary: &SweepSummary) -> Result<Vec<Rec
     let facts: Vec<Arc<Facts>> = reader.facts(summary.id)?.into_iter().map(Arc::new).collect();
     let mut curves: BTreeMap<u64, BTreeMap<String, Curve>> = BTreeMap::new();
     reader.observations(summary.id, |observation| {
-        if is_needed(observation.metric) {
+        if is_needed(observation.metric) || observation.metric == summary.objective.metric {
             let of_trial = curves.entry(observation.trial).or_default();
             let point = (observation.step, observation.value);
             match of_trial.get_mut(observation.metric) {
@@ -61,14 +61,17 @@ fn end(reader: &Reader, summary: &SweepSummary, trial: &TrialRecord) -> Result<E
             let endings = detail.into_iter().flat_map(|detail| detail.attempts);
             let ending = endings.filter_map(|attempt| attempt.ending).last();
             match ending {
-                Some(AttemptEnding::Diverged { step, quantity }) => End::Diverged { step, quantity },
+                Some(AttemptEnding::Diverged { step, quantity }) => {
+                    End::Diverged { step, quantity }
+                }
                 _ => End::Diverged { step: 0, quantity: "the objective".to_owned() },
             }
         }
         TrialState::Stopped(_) => End::Stopped,
         TrialState::Failed(_) => End::Failed,
-        TrialState::Queued | TrialState::Running(_) | TrialState::Waiting | TrialState::Cancelled => {
-            End::Open
-        }
+        TrialState::Queued
+        | TrialState::Running(_)
+        | TrialState::Waiting
+        | TrialState::Cancelled => End::Open,
     })
 }

@@ -24,8 +24,12 @@ impl Chance {
     pub fn of(facts: &Facts, train: &TrainSettings) -> Option<Self> {
         let held_out = facts.validation.as_ref().unwrap_or(&facts.train);
         let (validation_loss, train_loss) = match facts.task {
-            Task::Classes => (cross_entropy(&facts.train, held_out)?, cross_entropy(&facts.train, &facts.train)?),
-            Task::MultiLabel => (binary(&facts.train, held_out)?, binary(&facts.train, &facts.train)?),
+            Task::Classes => {
+                (cross_entropy(&facts.train, held_out)?, cross_entropy(&facts.train, &facts.train)?)
+            }
+            Task::MultiLabel => {
+                (binary(&facts.train, held_out)?, binary(&facts.train, &facts.train)?)
+            }
             Task::Regression => {
                 let mean = facts.train.targets?.mean;
                 let of = |split: &SplitFacts| Some(split.targets?.rmse_of(mean).powi(2));
@@ -87,10 +91,9 @@ fn step_loss(counts: &[u64], train: &TrainSettings) -> f64 {
         counts.iter().zip(&weights).map(|(count, weight)| *count as f64 * weight).collect();
     let divisor: f64 = weighted.iter().sum();
     // What stands before each class's -log p, summed over the examples.
-    let factors = weighted
-        .iter()
-        .zip(&weights)
-        .map(|(own, weight)| ((1.0 - train.label_smoothing) * own + spread * weight * examples) / divisor);
+    let factors = weighted.iter().zip(&weights).map(|(own, weight)| {
+        ((1.0 - train.label_smoothing) * own + spread * weight * examples) / divisor
+    });
     let factors: Vec<f64> = factors.collect();
     let all: f64 = factors.iter().sum();
     factors.iter().filter(|factor| **factor > 0.0).map(|factor| -factor * (factor / all).ln()).sum()
@@ -121,7 +124,8 @@ mod tests {
         assert!((loss(&train) - 2.0_f64.ln()).abs() < 1e-9);
         // By hand: 0.7 · 50 + 0.15 · w · 100 for each class, over Σ w = 100, at those shares.
         train.label_smoothing = 0.3;
-        let factors = [0.7 * 50.0 + 0.15 * 100.0 / 1.8, 0.7 * 50.0 + 0.15 * 500.0].map(|f| f / 100.0);
+        let factors =
+            [0.7 * 50.0 + 0.15 * 100.0 / 1.8, 0.7 * 50.0 + 0.15 * 500.0].map(|f| f / 100.0);
         let all: f64 = factors.iter().sum();
         let expected: f64 = factors.iter().map(|factor| -factor * (factor / all).ln()).sum();
         assert!((loss(&train) - expected).abs() < 1e-9);

@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::curve::median;
 use crate::record::{End, Record};
 use crate::rules::{Case, Claim, Evidence, Fix, claims};
-use crate::siblings::{Counterfactual, counterfactuals, signed};
+use crate::siblings::{Counterfactual, Family, signed};
 use crate::signals::Signals;
 use crate::standing::{By, Judged, Standing, judge};
 use crate::thresholds::Thresholds;
@@ -58,6 +58,7 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Cases<'a> {
     cases: Vec<Case<'a>>,
+    family: Family,
     thresholds: Thresholds,
 }
 
@@ -90,7 +91,8 @@ impl<'a> Cases<'a> {
             let usual = median(&travels);
             cases.iter_mut().for_each(|case| case.usual_travel = usual);
         }
-        Self { cases, thresholds }
+        let family = Family::new(&cases);
+        Self { cases, family, thresholds }
     }
 
     /// Returns the trials as they were judged.
@@ -102,7 +104,7 @@ impl<'a> Cases<'a> {
     pub fn diagnose(&self, number: u64) -> Option<Diagnosis> {
         let case = self.cases.iter().find(|case| case.record.number == number)?;
         let mut claims = claims(case, &self.thresholds);
-        let counterfactuals = counterfactuals(case, &self.cases);
+        let counterfactuals = self.family.counterfactuals(case, &self.cases);
         let hopeless = !matches!(case.judged.standing, Standing::Unknown | Standing::Converged);
         if hopeless {
             for counterfactual in &counterfactuals {
@@ -134,7 +136,9 @@ impl<'a> Cases<'a> {
                 claims.clear();
                 let reason = match case.record.end {
                     End::Failed => "its process failed: `converge show` has the message",
-                    End::Stopped => "it was stopped early, when others were better: what it would have reached is not known",
+                    End::Stopped => {
+                        "it was stopped early, when others were better: what it would have reached is not known"
+                    }
                     _ if case.record.last_step() == 0 => "it has not begun",
                     End::Open => "it has not ended, and is not beyond hope",
                     _ => "it has no evaluation",
@@ -151,7 +155,9 @@ impl<'a> Cases<'a> {
         let signals = &case.signals;
         let mut missing = Vec::new();
         if signals.travel.is_none() {
-            missing.push("how far the weights moved (`travel/…`): the trial was never evaluated".to_owned());
+            missing.push(
+                "how far the weights moved (`travel/…`): the trial was never evaluated".to_owned(),
+            );
         }
         if signals.straightness.is_none() || signals.update_ratio.is_none() {
             missing.push(
@@ -163,11 +169,16 @@ impl<'a> Cases<'a> {
             missing.push("how it does on its own training examples (`train_subset/…`)".to_owned());
         }
         if self.cases.len() < 2 {
-            missing.push("a trial that differs in one setting: run a sweep over the learning rate".to_owned());
+            missing.push(
+                "a trial that differs in one setting: run a sweep over the learning rate"
+                    .to_owned(),
+            );
         } else if !self.cases.iter().any(|other| other.judged.standing == Standing::Converged) {
             missing.push("a trial that works: none of this sweep does".to_owned());
         } else {
-            missing.push("a trial that differs from this one in a single setting and works".to_owned());
+            missing.push(
+                "a trial that differs from this one in a single setting and works".to_owned(),
+            );
         }
         missing
     }
@@ -210,10 +221,8 @@ fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objectiv
 /// helped, it is no more than a suspicion.
 fn doubt(claims: &mut [Claim], counterfactuals: &[Counterfactual]) {
     for claim in claims.iter_mut().filter(|claim| claim.confidence == Confidence::Likely) {
-        let tried: Vec<&Counterfactual> = counterfactuals
-            .iter()
-            .filter(|sibling| sibling.cause == Some(claim.cause))
-            .collect();
+        let tried: Vec<&Counterfactual> =
+            counterfactuals.iter().filter(|sibling| sibling.cause == Some(claim.cause)).collect();
         if !tried.is_empty() && tried.iter().all(|sibling| !sibling.helps) {
             claim.confidence = Confidence::Suspected;
             let numbers: Vec<String> =

@@ -190,11 +190,8 @@ mod tests {
     fn ids(change: impl Fn(&mut Settings), facts: &Facts) -> Vec<&'static str> {
         let mut settings = Settings::defaults(Preset::Tiny.into(), "x.tsv");
         change(&mut settings);
-        let objective = Objective {
-            metric: "validation/accuracy".into(),
-            goal: Goal::Maximize,
-            at: At::Best,
-        };
+        let objective =
+            Objective { metric: "validation/accuracy".into(), goal: Goal::Maximize, at: At::Best };
         let trials = [(1, settings, facts)].into_iter();
         lint(trials, &objective, &Thresholds::default()).into_iter().map(|lint| lint.id).collect()
     }
@@ -221,7 +218,10 @@ mod tests {
         assert_eq!(ids(warmup, &facts), ["warmup_too_long"]);
         let batch = |settings: &mut Settings| settings.train.batch_size = 2000;
         assert_eq!(ids(batch, &facts), ["batch_larger_than_data", "few_steps"]);
-        assert_eq!(ids(|_| {}, &made_up::facts(&[1, 1])), ["batch_larger_than_data", "few_steps", "few_examples"]);
+        assert_eq!(
+            ids(|_| {}, &made_up::facts(&[1, 1])),
+            ["batch_larger_than_data", "few_steps", "few_examples"]
+        );
         assert_eq!(ids(|_| {}, &made_up::facts(&[950, 50])), ["accuracy_of_imbalanced_classes"]);
     }
 }

@@ -55,10 +55,17 @@ pub enum End {
     Failed,
 }
 
-/// The metrics whose curves are looked at: all others are not needed in [`Record::curves`].
+/// The metrics whose curves are looked at, beside the objective: all others are not needed in [`Record::curves`].
 pub fn is_needed(metric: &str) -> bool {
-    const OF_EVALUATIONS: [&str; 7] =
-        ["loss", "loss_deviation", "accuracy", "macro_f1", "confidence", "confidently_wrong", "rmse"];
+    const OF_EVALUATIONS: [&str; 7] = [
+        "loss",
+        "loss_deviation",
+        "accuracy",
+        "macro_f1",
+        "confidence",
+        "confidently_wrong",
+        "rmse",
+    ];
     let prefixes = ["train/", "travel/", "validation/predicted/", "validation/recall/"];
     prefixes.iter().any(|prefix| metric.starts_with(prefix)) && metric != "train/seconds"
         || ["validation/", "train_subset/"].iter().any(|split| {

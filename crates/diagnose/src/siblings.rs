@@ -12,7 +12,8 @@ use crate::record::Record;
 use crate::rules::Case;
 use crate::standing::Standing;
 
-/// A change of one parameter, and what came of it in trials that are otherwise the same.
+/// A change of one parameter, and what came of it in trials that are otherwise the same. An optimizer brings its own
+/// learning rate and momentum with it: these then count as one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Counterfactual {
     /// The parameter; `replicate` where only the seed differs.
@@ -34,97 +35,134 @@ pub struct Counterfactual {
     pub helped: u64,
 }
 
-/// Returns the changes that trials of the sweep made of this one, those that help first, the most telling ahead.
-pub fn counterfactuals(case: &Case<'_>, all: &[Case<'_>]) -> Vec<Counterfactual> {
-    let mut by_change: BTreeMap<String, Vec<(&Case<'_>, Change)>> = BTreeMap::new();
-    for other in all {
-        let Some(change) = only_change(case.record, other.record) else { continue };
-        by_change.entry(change.key()).or_default().push((other, change));
+/// Which trials of a sweep differ in one parameter alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Family {
+    /// By parameter and all that is otherwise the same: places of the trials.
+    alike: BTreeMap<(String, String), Vec<usize>>,
+    /// By change: in how many pairs of trials the first fails, and in how many of these the second works.
+    tallies: BTreeMap<Change, (u64, u64)>,
+}
+
+/// A difference in one parameter: its name, and what it and what it brings with it change from, and to, as text.
+type Change = (String, String);
+
+/// What an optimizer brings with it.
+const OF_OPTIMIZER: [&str; 2] = ["learning_rate", "momentum"];
+
+impl Family {
+    pub(crate) fn new(cases: &[Case<'_>]) -> Self {
+        let mut family = Self::default();
+        for (place, case) in cases.iter().enumerate() {
+            let seeds = ("replicate".to_owned(), case.record.fingerprint.clone());
+            family.alike.entry(seeds).or_default().push(place);
+            for name in case.record.configuration.keys() {
+                let key = (name.clone(), rest(case.record, name));
+                family.alike.entry(key).or_default().push(place);
+            }
+        }
+        for ((parameter, _), places) in &family.alike {
+            for first in places.iter().map(|place| &cases[*place]).filter(|case| failed(case)) {
+                for second in places.iter().map(|place| &cases[*place]) {
+                    let Some(change) = change(parameter, first.record, second.record) else {
+                        continue;
+                    };
+                    if second.judged.standing == Standing::Unknown {
+                        continue;
+                    }
+                    let tally = family.tallies.entry(change).or_default();
+                    tally.0 += 1;
+                    tally.1 += u64::from(helps(first, second));
+                }
+            }
+        }
+        family
     }
-    let mut found: Vec<Counterfactual> = by_change
-        .into_values()
-        .filter_map(|others| {
-            let better = |case: &Case<'_>| signed(case.record, case.judged.value);
-            let (best, change) = others
-                .into_iter()
-                .filter(|(other, _)| other.judged.value.is_some())
-                .reduce(|best, one| if better(one.0) > better(best.0) { one } else { best })?;
-            let (pairs, helped) = pairs(&change, all);
-            Some(Counterfactual {
-                cause: cause_of(case.record, &change),
-                trial: best.record.number,
-                value: best.judged.value?,
-                helps: helps(case, best),
-                pairs,
-                helped,
-                to: change.values.into_iter().map(|(name, (_, to))| (name, to)).collect(),
-                parameter: change.parameter,
+
+    /// Returns the changes that trials of the sweep made of this one, those that help first, the most telling ahead.
+    pub(crate) fn counterfactuals(&self, case: &Case<'_>, all: &[Case<'_>]) -> Vec<Counterfactual> {
+        let record = case.record;
+        let mut by_change: BTreeMap<Change, &Case<'_>> = BTreeMap::new();
+        let seeds = ("replicate".to_owned(), record.fingerprint.clone());
+        let keys = record.configuration.keys().map(|name| (name.clone(), rest(record, name)));
+        for key in keys.chain([seeds]) {
+            for other in self.alike.get(&key).into_iter().flatten().map(|place| &all[*place]) {
+                let Some(change) = change(&key.0, record, other.record) else { continue };
+                if other.judged.value.is_none() {
+                    continue;
+                }
+                let best = by_change.entry(change).or_insert(other);
+                let value = |case: &Case<'_>| signed(case.record, case.judged.value);
+                if value(other) > value(best) {
+                    *best = other;
+                }
+            }
+        }
+        let mut found: Vec<Counterfactual> = by_change
+            .into_iter()
+            .filter_map(|(change, best)| {
+                let (pairs, helped) = self.tallies.get(&change).copied().unwrap_or_default();
+                let (parameter, _) = change;
+                Some(Counterfactual {
+                    cause: cause_of(record, &parameter, best.record),
+                    to: different(&parameter, record, best.record),
+                    trial: best.record.number,
+                    value: best.judged.value?,
+                    helps: helps(case, best),
+                    pairs,
+                    helped,
+                    parameter,
+                })
             })
-        })
-        .collect();
-    found.sort_by(|left, right| {
-        let rank = |one: &Counterfactual| (one.helps, one.helped);
-        rank(right).cmp(&rank(left)).then_with(|| left.trial.cmp(&right.trial))
-    });
-    found
-}
-
-/// A difference in one parameter.
-#[derive(Debug, Clone, PartialEq)]
-struct Change {
-    parameter: String,
-    /// What it and what it brings with it change from, and to.
-    values: BTreeMap<String, (Option<Value>, Option<Value>)>,
-}
-
-impl Change {
-    fn key(&self) -> String {
-        format!("{} {:?}", self.parameter, self.values)
+            .collect();
+        found.sort_by(|left, right| {
+            let rank = |one: &Counterfactual| (one.helps, one.helped);
+            rank(right).cmp(&rank(left)).then_with(|| left.trial.cmp(&right.trial))
+        });
+        found
     }
 }
 
-/// Returns the one parameter in which two trials differ. The optimizer brings its own learning rate and momentum with it:
-/// these then count as one.
-fn only_change(from: &Record, to: &Record) -> Option<Change> {
+/// Returns whether a parameter is another one, or comes with it.
+fn belongs(name: &str, parameter: &str) -> bool {
+    name == parameter || parameter == "optimizer" && OF_OPTIMIZER.contains(&name)
+}
+
+/// Writes all of a configuration but one parameter and what comes with it.
+fn rest(record: &Record, parameter: &str) -> String {
+    let others = record.configuration.iter().filter(|(name, _)| !belongs(name, parameter));
+    others.map(|(name, value)| format!("{name}={value};")).collect()
+}
+
+/// Returns what a trial changes of another that is otherwise the same; none where nothing.
+fn change(parameter: &str, from: &Record, to: &Record) -> Option<Change> {
     if from.number == to.number {
         return None;
     }
-    if from.fingerprint == to.fingerprint {
-        let parameter = "replicate".to_owned();
-        return Some(Change { parameter, values: BTreeMap::new() });
+    if parameter == "replicate" {
+        return Some((parameter.to_owned(), String::new()));
     }
-    let names: BTreeSet<&String> =
-        from.configuration.keys().chain(to.configuration.keys()).collect();
-    let differs = |name: &&&String| {
-        let (left, right) = (from.configuration.get(**name), to.configuration.get(**name));
-        match (left, right) {
-            (Some(left), Some(right)) => !left.means(right),
-            _ => true,
-        }
+    let of = |record: &Record| record.configuration.get(parameter).cloned();
+    if of(from) == of(to) {
+        return None;
+    }
+    let own = |record: &Record| -> String {
+        let own = record.configuration.iter().filter(|(name, _)| belongs(name, parameter));
+        own.map(|(name, value)| format!("{name}={value};")).collect()
     };
-    let all: Vec<&String> = names.iter().filter(differs).copied().collect();
-    let mut different = all.clone();
-    if different.iter().any(|name| *name == "optimizer") {
-        different.retain(|name| !matches!(name.as_str(), "learning_rate" | "momentum"));
-    }
-    let [name] = different.as_slice() else { return None };
-    let of = |record: &Record, name: &String| record.configuration.get(name).cloned();
-    let values = all.into_iter().map(|name| (name.clone(), (of(from, name), of(to, name))));
-    Some(Change { parameter: (*name).clone(), values: values.collect() })
+    Some((parameter.to_owned(), format!("{} {}", own(from), own(to))))
 }
 
-/// Returns in how many pairs with this change the first trial fails, and in how many of these the second works.
-fn pairs(change: &Change, all: &[Case<'_>]) -> (u64, u64) {
-    let (mut pairs, mut helped) = (0, 0);
-    for first in all.iter().filter(|case| failed(case)) {
-        let same = |case: &&Case<'_>| only_change(first.record, case.record).as_ref() == Some(change);
-        let ended = |case: &&Case<'_>| case.judged.standing != Standing::Unknown;
-        for second in all.iter().filter(same).filter(ended) {
-            pairs += 1;
-            helped += u64::from(helps(first, second));
-        }
-    }
-    (pairs, helped)
+/// Returns what another trial has of a parameter and of what comes with it, where that differs.
+fn different(parameter: &str, from: &Record, to: &Record) -> BTreeMap<String, Option<Value>> {
+    let names: BTreeSet<&String> =
+        from.configuration.keys().chain(to.configuration.keys()).collect();
+    let of = |record: &Record, name: &String| record.configuration.get(name).cloned();
+    names
+        .into_iter()
+        .filter(|name| belongs(name, parameter) && of(from, name) != of(to, name))
+        .map(|name| (name.clone(), of(to, name)))
+        .collect()
 }
 
 fn failed(case: &Case<'_>) -> bool {
@@ -150,16 +188,15 @@ pub(crate) fn signed(record: &Record, value: Option<f64>) -> f64 {
 }
 
 /// Returns which cause a change speaks for, if it helps.
-fn cause_of(record: &Record, change: &Change) -> Option<Cause> {
+fn cause_of(record: &Record, parameter: &str, other: &Record) -> Option<Cause> {
     let train = record.train();
-    let number = |value: &Option<Value>| value.as_ref().and_then(Value::number);
-    let (from, to) = change.values.get(&change.parameter).cloned().unwrap_or_default();
-    let less = match (number(&from), number(&to)) {
+    let number = |record: &Record| record.configuration.get(parameter).and_then(Value::number);
+    let less = match (number(record), number(other)) {
         (Some(from), Some(to)) => Some(to < from),
         _ => None,
     };
     let is_sgd = train.optimizer == Optimizer::Sgd;
-    match (change.parameter.as_str(), less) {
+    match (parameter, less) {
         ("replicate", _) => Some(Cause::UnluckySeed),
         ("learning_rate", Some(true)) | ("max_grad_norm", _) => Some(Cause::LearningRateTooHigh),
         ("learning_rate", Some(false)) if is_sgd => Some(Cause::OptimizerMismatch),
@@ -169,10 +206,12 @@ fn cause_of(record: &Record, change: &Change) -> Option<Cause> {
         ("warmup_ratio" | "warmup_steps", Some(less)) => {
             Some(if less { Cause::WarmupTooLong } else { Cause::LearningRateTooHigh })
         }
-        ("epochs" | "max_steps", Some(false)) | ("batch_size", Some(true)) => Some(Cause::TooFewSteps),
+        ("epochs" | "max_steps", Some(false)) | ("batch_size", Some(true)) => {
+            Some(Cause::TooFewSteps)
+        }
         (
-            "dropout" | "hidden_dropout" | "attention_dropout" | "classifier_dropout" | "weight_decay"
-            | "label_smoothing",
+            "dropout" | "hidden_dropout" | "attention_dropout" | "classifier_dropout"
+            | "weight_decay" | "label_smoothing",
             Some(true),
         ) => Some(Cause::RegularisationTooStrong),
         ("freeze", _) => Some(Cause::Frozen),

@@ -88,9 +88,7 @@ impl Signals {
             accuracy: record.curve("validation/accuracy").last(),
             best_accuracy: record.curve("validation/accuracy").largest().map(|(_, value)| value),
             train_accuracy: record.curve("train_subset/accuracy").last(),
-            largest_answer: last_of(record, "validation/predicted/")
-                .into_iter()
-                .reduce(f64::max),
+            largest_answer: last_of(record, "validation/predicted/").into_iter().reduce(f64::max),
             missed_classes: missed_classes(record),
             confidently_wrong: confidently_wrong(record),
             travel: last_of_layers(record, TRAVEL_OF),
@@ -151,8 +149,8 @@ fn last_of(record: &Record, prefix: &str) -> Vec<f64> {
 }
 
 fn last_of_layers(record: &Record, prefix: &str) -> Option<f64> {
-    let last = |group: &&str| record.curves.get(&format!("{prefix}{group}"))?.last();
-    LAYERS.iter().filter_map(|group| last(&group)).reduce(f64::max)
+    let last = |group: &str| record.curves.get(&format!("{prefix}{group}"))?.last();
+    LAYERS.iter().filter_map(|group| last(group)).reduce(f64::max)
 }
 
 fn missed_classes(record: &Record) -> Option<u64> {
@@ -175,7 +173,8 @@ fn update_ratios(record: &Record) -> Curve {
         .collect();
     let Some(first) = curves.first() else { return Curve::default() };
     let at = |step: u64| -> Vec<f64> {
-        let of = |curve: &&Curve| curve.0.iter().find(|(at, _)| *at == step).map(|(_, value)| *value);
+        let of =
+            |curve: &&Curve| curve.0.iter().find(|(at, _)| *at == step).map(|(_, value)| *value);
         curves.iter().filter_map(of).collect()
     };
     Curve(first.0.iter().filter_map(|(step, _)| Some((*step, mean(&at(*step))?))).collect())
@@ -200,11 +199,13 @@ fn clipped(record: &Record) -> Option<f64> {
 fn straightness(record: &Record) -> Option<f64> {
     let expected = record.curve(EXPECTED_DROP);
     let found = record.curve(SAME_BATCH_DROP);
-    let ratios = found.0.iter().zip(&expected.0).filter_map(|((step, found), (same, expected))| {
-        // Where next to nothing was to be expected, the ratio is rounding.
-        (step == same && *expected > 1e-6).then(|| found / expected)
-    });
-    median(&ratios.collect::<Vec<_>>())
+    // Where next to nothing was to be expected, the ratio is rounding.
+    let pairs = found
+        .0
+        .iter()
+        .zip(&expected.0)
+        .filter(|((step, _), (same, expected))| step == same && *expected > 1e-6);
+    median(&pairs.map(|((_, found), (_, expected))| found / expected).collect::<Vec<_>>())
 }
 
 fn rate_reached(record: &Record) -> Option<f64> {
@@ -234,7 +235,7 @@ fn decayed(record: &Record) -> Option<f64> {
     }
     let rates = record.curve(LEARNING_RATE).values();
     let kept: f64 = rates.iter().map(|rate| 1.0 - rate * train.weight_decay).product();
-    (!rates.is_empty()).then(|| 1.0 - kept)
+    (!rates.is_empty()).then_some(1.0 - kept)
 }
 
 #[cfg(test)]

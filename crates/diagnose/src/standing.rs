@@ -77,9 +77,8 @@ pub fn judge(
         // Of one that has not ended, only that it has learnt nothing by now can be said.
         (End::Open | End::Stopped, Some(value)) => {
             let sign = if record.objective.goal == Goal::Minimize { -1.0 } else { 1.0 };
-            let at_chance = constant.is_some_and(|constant| {
-                sign * (value - constant) <= 1.64 * error.unwrap_or(0.0)
-            });
+            let at_chance = constant
+                .is_some_and(|constant| sign * (value - constant) <= 1.64 * error.unwrap_or(0.0));
             match at_chance && record.progress() >= thresholds.enough {
                 true => Standing::AtChance,
                 false => Standing::Unknown,
@@ -90,7 +89,9 @@ pub fn judge(
             let above = |from: f64, to: f64| sign * (to - from);
             let margin = error.unwrap_or(0.0);
             match (constant, possible) {
-                (Some(constant), _) if above(constant, value) <= 1.64 * margin => Standing::AtChance,
+                (Some(constant), _) if above(constant, value) <= 1.64 * margin => {
+                    Standing::AtChance
+                }
                 (Some(constant), Some(possible)) => {
                     let way = above(constant, value) / above(constant, possible.value).max(1e-12);
                     let behind = above(value, possible.value);
@@ -169,13 +170,12 @@ fn error(record: &Record, value: f64) -> Option<f64> {
 
 fn possible(record: &Record, best: Option<(u64, f64)>) -> Option<Possible> {
     let of_trial = best.map(|(number, value)| Possible { value, by: By::Trial(number) });
-    let words = record.facts.bag_of_words.and_then(|words| {
-        match record.objective.metric.as_str() {
+    let words =
+        record.facts.bag_of_words.and_then(|words| match record.objective.metric.as_str() {
             "validation/accuracy" => Some(words.accuracy),
             "validation/macro_f1" => Some(words.macro_f1),
             _ => None,
-        }
-    });
+        });
     let of_words = words.map(|value| Possible { value, by: By::BagOfWords });
     match (of_trial, of_words) {
         // Words are only measured where larger is better.
@@ -206,6 +206,26 @@ mod tests {
         assert_eq!(standing(0.70, Some(0.84)), Standing::Poor);
         assert_eq!(standing(0.81, Some(0.84)), Standing::Converged);
         assert_eq!(standing(0.84, Some(0.84)), Standing::Converged);
+    }
+
+    #[test]
+    fn a_regression_is_judged_by_its_correlation() {
+        let standing = |pearson: f64| {
+            let mut record = made_up::record(&Shape::default());
+            let facts = std::sync::Arc::make_mut(&mut record.facts);
+            facts.task = Task::Regression;
+            let targets = converge_core::facts::TargetFacts::of(&[-1.0, 0.0, 1.0, 2.0]);
+            facts.train.targets = targets;
+            facts.validation.as_mut().unwrap().targets = targets;
+            record.objective.metric = "validation/pearson".into();
+            let curve = crate::curve::Curve(vec![(200, pearson)]);
+            record.curves.insert("validation/pearson".into(), curve);
+            let chance = Chance::of(&record.facts, record.train());
+            judge(&record, chance.as_ref(), Some((9, 0.88)), &Thresholds::default()).standing
+        };
+        assert_eq!(standing(0.05), Standing::AtChance);
+        assert_eq!(standing(0.5), Standing::Poor);
+        assert_eq!(standing(0.86), Standing::Converged);
     }
 
     #[test]

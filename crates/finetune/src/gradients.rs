@@ -156,24 +156,60 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     )
 }
 
-/// Returns Σ g · (y - x), in an order that only the number of elements decides.
-pub(crate) fn dot_of_change(before: &[f32], after: &[f32], gradient: &[f32]) -> f64 {
-    let chunks = before.chunks(CHUNK).zip(after.chunks(CHUNK)).zip(gradient.chunks(CHUNK));
-    let mut changed = [0.0_f32; CHUNK];
-    let mut total = 0.0;
-    for ((before, after), gradient) in chunks {
-        let changed = &mut changed[..before.len()];
-        for ((changed, before), after) in changed.iter_mut().zip(before).zip(after) {
-            *changed = after - before;
+/// Sums over the elements of a parameter that an update has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct ChangeSums {
+    /// Σ x², before the update.
+    pub(crate) square: f64,
+    /// Σ (y - x)²
+    pub(crate) change_square: f64,
+    /// Σ g · (y - x)
+    pub(crate) product: f64,
+}
+
+/// Compares a parameter before and after an update with its gradient, in one pass and in an order that only the number
+/// of elements decides.
+pub(crate) fn change_sums(before: &[f32], after: &[f32], gradient: &[f32]) -> ChangeSums {
+    let mut sums = ChangeSums::default();
+    vectorised(
+        #[inline(always)]
+        || {
+            let chunks = before.chunks(CHUNK).zip(after.chunks(CHUNK)).zip(gradient.chunks(CHUNK));
+            for ((before, after), gradient) in chunks {
+                sums.add_chunk(before, after, gradient);
+            }
+        },
+    );
+    sums
+}
+
+impl ChangeSums {
+    #[inline(always)]
+    fn add_chunk(&mut self, before: &[f32], after: &[f32], gradient: &[f32]) {
+        let (before, before_rest) = before.as_chunks::<LANES>();
+        let (after, after_rest) = after.as_chunks::<LANES>();
+        let (gradient, gradient_rest) = gradient.as_chunks::<LANES>();
+        let mut lanes = [[0.0_f32; LANES]; 3];
+        for ((before, after), gradient) in before.iter().zip(after).zip(gradient) {
+            for lane in 0..LANES {
+                let change = after[lane] - before[lane];
+                lanes[0][lane] += before[lane] * before[lane];
+                lanes[1][lane] += change * change;
+                lanes[2][lane] += gradient[lane] * change;
+            }
         }
-        total += sum_by_chunks(
-            changed,
-            gradient,
-            #[inline(always)]
-            |change, gradient| change * gradient,
-        );
+        let [square, change_square, product] =
+            lanes.map(|lanes| lanes.into_iter().map(f64::from).sum::<f64>());
+        self.square += square;
+        self.change_square += change_square;
+        self.product += product;
+        for ((before, after), gradient) in before_rest.iter().zip(after_rest).zip(gradient_rest) {
+            let change = after - before;
+            self.square += f64::from(before * before);
+            self.change_square += f64::from(change * change);
+            self.product += f64::from(gradient * change);
+        }
     }
-    total
 }
 
 /// Returns the sum of a term over all values, in an order that only their number decides.
@@ -264,6 +300,21 @@ mod tests {
         assert!((squared_distance(&values, &shifted) - 100_003.0).abs() < 0.1);
         assert_eq!(sum_of_squares(&[]), 0.0);
         assert!(sum_of_squares(&[1.0, f32::NAN]).is_nan());
+    }
+
+    #[test]
+    fn one_pass_compares_an_update_with_its_gradient() {
+        let of = |phase: usize| -> Vec<f32> {
+            (0..10_007).map(|i| ((i * 37 + phase) % 101) as f32 / 101.0 - 0.5).collect()
+        };
+        let (before, after, gradient) = (of(0), of(5), of(50));
+        let found = change_sums(&before, &after, &gradient);
+        assert!((found.square - sum_of_squares(&before)).abs() < 1e-3);
+        assert!((found.change_square - squared_distance(&before, &after)).abs() < 1e-3);
+        let product: f64 = (0..10_007)
+            .map(|i| f64::from(gradient[i]) * (f64::from(after[i]) - f64::from(before[i])))
+            .sum();
+        assert!((found.product - product).abs() < 1e-2, "{} instead of {product}", found.product);
     }
 
     #[test]

@@ -138,14 +138,17 @@ impl Optimizer {
             }
             match &self.states {
                 States::Host(states) => {
-                    let Some([_, second]) = states.states[parameter.index].as_deref() else { continue };
+                    let Some([_, second]) = states.states[parameter.index].as_deref() else {
+                        continue;
+                    };
                     sum += vectorised(
                         #[inline(always)]
                         || sum_of(second, |second| epsilon / (second.sqrt() * root + epsilon)),
                     );
                 }
                 States::Device(states) => {
-                    let Some(second) = states.of(parameter).and_then(|mut slots| slots.pop()) else {
+                    let Some(second) = states.of(parameter).and_then(|mut slots| slots.pop())
+                    else {
                         continue;
                     };
                     let share = (second.sqrt() * root + epsilon).recip() * epsilon;

@@ -1,18 +1,23 @@
 //! What one update did: to the weights, and as its own batch's loss tells. Signals for `converge why`.
 
 use burn::tensor::Tensor;
-use converge_bert::{BertClassifier, read_values};
+use converge_bert::{BertClassifier, Parameter, Rows, read_values};
 
-use crate::device;
-use crate::gradients::{
-    Gradients, GroupSquares, Values, dot_of_change, floats, squared_distance, sum_of_squares,
-};
+use crate::gradients::{ChangeSums, Gradients, GroupSquares, Values, change_sums, floats};
 use crate::layer_groups::{self, EMBEDDINGS, PerGroup};
 
-/// The weights before an update. They share memory with the model, so that the update has to copy what it changes.
+/// The weights before an update, as far as it changes them.
 pub(crate) struct BeforeUpdate {
     /// By parameter; none without a gradient.
-    weights: Vec<Option<Tensor<1>>>,
+    weights: Vec<Option<Before>>,
+}
+
+/// A parameter before an update.
+enum Before {
+    /// All of it, in the model's memory: the update has to copy what it changes.
+    Whole(Tensor<1>),
+    /// The rows that have a gradient, one after the other.
+    Rows(Vec<f32>),
 }
 
 /// What an update did to the weights.
@@ -30,7 +35,10 @@ impl BeforeUpdate {
     pub(crate) fn new(model: &BertClassifier, gradients: &Gradients) -> Self {
         let mut weights = Vec::new();
         model.visit_parameters(|parameter, tensor| {
-            weights.push(gradients.of(parameter.index).is_some().then_some(tensor));
+            weights.push(gradients.of(parameter.index).map(|gradient| match gradient {
+                Values::Rows(rows) => Before::Rows(rows_of(&tensor, rows, parameter)),
+                Values::Dense(_) | Values::OnDevice(_) => Before::Whole(tensor),
+            }));
         });
         Self { weights }
     }
@@ -50,12 +58,11 @@ impl BeforeUpdate {
         model.visit_parameters(|parameter, after| {
             let Some(Some(before)) = self.weights.get(parameter.index) else { return };
             let Some(gradient) = gradients.of(parameter.index) else { return };
-            let Change { square, change_square, product: by_gradient } =
-                change(before, &after, gradient, &parameter.shape);
+            let sums = before.compare(&after, gradient, parameter);
             let group = layer_groups::of(parameter, layers);
-            norms.add(group, square);
-            changes.add(group, change_square);
-            product += by_gradient;
+            norms.add(group, sums.square);
+            changes.add(group, sums.change_square);
+            product += sums.product;
         });
         let (norms, changes): (PerGroup, PerGroup) = (norms.norms(), changes.norms());
         let ratio = |group: usize| {
@@ -68,49 +75,37 @@ impl BeforeUpdate {
     }
 }
 
-/// What became of one parameter.
-struct Change {
-    /// |W|²
-    square: f64,
-    /// |ΔW|²
-    change_square: f64,
-    /// gradient · ΔW
-    product: f64,
-}
-
-fn change(before: &Tensor<1>, after: &Tensor<1>, gradient: &Values, shape: &[usize]) -> Change {
-    let on_host = |with: &dyn Fn(&[f32], &[f32]) -> Change| {
-        read_values(after, |after| read_values(before, |before| with(before, after)))
-    };
-    match gradient {
-        Values::Dense(gradient) => on_host(&|before, after| Change {
-            square: sum_of_squares(before),
-            change_square: squared_distance(before, after),
-            product: dot_of_change(before, after, floats(gradient)),
-        }),
-        // Of the embeddings only the product counts.
-        Values::Rows(rows) => on_host(&|before, after| {
-            let columns = shape.last().copied().unwrap_or(1);
-            let gradients = rows.values.chunks_exact(columns);
-            let of_row = |(row, gradient): (&u32, &[f32])| {
-                let place = *row as usize * columns..(*row as usize + 1) * columns;
-                dot_of_change(&before[place.clone()], &after[place], gradient)
-            };
-            let product = rows.numbers.iter().zip(gradients).map(of_row).sum();
-            Change { square: 0.0, change_square: 0.0, product }
-        }),
-        Values::OnDevice(gradient) => {
-            debug_assert!(!device::is_processor(&after.device()), "gradients lie with weights");
-            let difference = after.clone() - before.clone();
-            let sums = [
-                (before.clone() * before.clone()).sum(),
-                (difference.clone() * difference.clone()).sum(),
-                (difference * gradient.clone()).sum(),
-            ];
-            let sums = Tensor::cat(sums.to_vec(), 0).into_data();
-            let [square, change_square, product] =
-                std::array::from_fn(|place| f64::from(floats(&sums)[place]));
-            Change { square, change_square, product }
+impl Before {
+    fn compare(&self, after: &Tensor<1>, gradient: &Values, parameter: &Parameter) -> ChangeSums {
+        match (self, gradient) {
+            (Self::Whole(before), Values::Dense(gradient)) => read_values(after, |after| {
+                read_values(before, |before| change_sums(before, after, floats(gradient)))
+            }),
+            (Self::Rows(before), Values::Rows(rows)) => {
+                change_sums(before, &rows_of(after, rows, parameter), &rows.values)
+            }
+            (Self::Whole(before), Values::OnDevice(gradient)) => {
+                let change = after.clone() - before.clone();
+                let sums = [
+                    (before.clone() * before.clone()).sum(),
+                    (change.clone() * change.clone()).sum(),
+                    (change * gradient.clone()).sum(),
+                ];
+                let sums = Tensor::cat(sums.to_vec(), 0).into_data();
+                let [square, change_square, product] =
+                    std::array::from_fn(|place| f64::from(floats(&sums)[place]));
+                ChangeSums { square, change_square, product }
+            }
+            _ => panic!("the gradient of `{}` keeps its form", parameter.name),
         }
     }
+}
+
+/// Returns the rows of a parameter that have a gradient.
+fn rows_of(tensor: &Tensor<1>, rows: &Rows, parameter: &Parameter) -> Vec<f32> {
+    let columns = parameter.shape.last().copied().unwrap_or(1);
+    read_values(tensor, |values| {
+        let row = |number: &u32| &values[*number as usize * columns..][..columns];
+        rows.numbers.iter().flat_map(row).copied().collect()
+    })
 }

@@ -38,6 +38,33 @@ pub(crate) fn run(arguments: &WhyArguments, home: &Home) -> Result<ExitCode, Rep
     }
 }
 
+/// Trials up to which a sweep that ends is diagnosed unasked.
+const SOON_READ: u64 = 2000;
+
+/// Returns how many trials of a sweep did not converge, and why, in a line; nothing where all did.
+pub(crate) fn line(reader: &Reader, summary: &SweepSummary) -> Result<String, Report> {
+    if summary.trials.total() > SOON_READ {
+        return Ok(String::new());
+    }
+    let records = records(reader, summary)?;
+    let found = overview_of(&Cases::new(&records, Thresholds::default()));
+    let causes = found
+        .causes
+        .iter()
+        .map(|group| format!("{} because {}", group.trials.len(), group.cause.entry().headline));
+    let unknown = Some(found.inconclusive.len()).filter(|count| *count > 0);
+    let causes: Vec<String> =
+        causes.chain(unknown.map(|count| format!("{count} for no known reason"))).collect();
+    Ok(match found.failed.len() {
+        0 => String::new(),
+        failed => format!(
+            "{failed} of {} trials did not converge: {}; `converge why`\n",
+            failed + found.converged.len(),
+            causes.join(", ")
+        ),
+    })
+}
+
 fn sweep(
     arguments: &WhyArguments,
     reader: &Reader,
@@ -93,8 +120,7 @@ fn trials(
         let record = records.iter().find(|record| record.number == found.trial);
         let loss = record.map(|record| record.curve(TRAIN_LOSS).0).unwrap_or_default();
         let style = output::stdout_style();
-        let text =
-            diagnosis(&summary.name, found, &summary.objective, &loss, style, width);
+        let text = diagnosis(&summary.name, found, &summary.objective, &loss, style, width);
         output::drawing(&(if place > 0 { "\n".to_owned() } else { String::new() } + &text));
     }
     Ok(ExitCode::Done)

@@ -52,8 +52,10 @@ pub fn diagnosis(
     }
     for claim in &found.alternates {
         let entry = claim.cause.entry();
-        let because =
-            claim.evidence.first().map_or(String::new(), |sign| format!(": {}", printable(&sign.text)));
+        let because = claim
+            .evidence
+            .first()
+            .map_or(String::new(), |sign| format!(": {}", printable(&sign.text)));
         let line = format!("{}, {}{because}", claim.confidence.word(), entry.headline);
         text += &wrapped("- ", &line, width);
     }
@@ -102,15 +104,16 @@ fn headline(claim: &Claim, loss: &[(u64, f64)], style: Style, width: usize) -> S
 /// Returns what became of the trials of a sweep, and why.
 pub fn overview(sweep: &str, found: &Overview, style: Style, width: usize) -> String {
     let judged = found.converged.len() + found.failed.len();
-    let mut text = format!(
-        "sweep `{}`: {} of {} trials converged",
-        printable(sweep),
-        count(found.converged.len() as u64),
-        count(judged as u64)
-    );
-    if !found.not_judged.is_empty() {
-        text += &format!("; {} cannot be judged yet", count(found.not_judged.len() as u64));
-    }
+    let mut text = format!("sweep `{}`: ", printable(sweep));
+    let open = count(found.not_judged.len() as u64);
+    text += &match (judged, found.not_judged.len()) {
+        (0, _) => "no trial can be judged yet".to_owned(),
+        (_, left) => {
+            let done = count(found.converged.len() as u64);
+            let open = if left > 0 { format!("; {open} cannot be judged") } else { String::new() };
+            format!("{done} of {} trials converged{open}", count(judged as u64))
+        }
+    };
     text.push('\n');
     if !found.works.is_empty() {
         text += &wrapped("", &format!("what works: {}", regions(&found.works)), width);

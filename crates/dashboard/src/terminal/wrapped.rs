@@ -39,7 +39,10 @@ mod tests {
     #[test]
     fn lines_are_indented_under_the_first_and_colours_take_no_room() {
         assert_eq!(wrapped("- ", "one two three", 9), "- one two\n  three\n");
-        assert_eq!(wrapped("\u{1b}[31m 8\u{1b}[0m  ", "a b", 5), "\u{1b}[31m 8\u{1b}[0m  a\n    b\n");
+        assert_eq!(
+            wrapped("\u{1b}[31m 8\u{1b}[0m  ", "a b", 5),
+            "\u{1b}[31m 8\u{1b}[0m  a\n    b\n"
+        );
         assert_eq!(wrapped("", "unbreakable", 4), "unbreakable\n");
     }
 }

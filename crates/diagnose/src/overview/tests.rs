@@ -38,7 +38,10 @@ fn causes_are_counted_with_the_region_where_they_lie() {
     let found = overview(&Cases::new(&records, Thresholds::default()));
     assert_eq!((found.converged, found.failed), (vec![1, 2], vec![3, 4]));
     let [group] = found.causes.as_slice() else { panic!("{:?}", found.causes) };
-    assert_eq!((group.cause, group.trials.as_slice()), (Cause::LearningRateTooHigh, [3, 4].as_slice()));
+    assert_eq!(
+        (group.cause, group.trials.as_slice()),
+        (Cause::LearningRateTooHigh, [3, 4].as_slice())
+    );
     assert_eq!(group.region.len(), 1);
     assert_eq!(group.region[0].text, "learning_rate at least 0.001");
     assert_eq!(found.works[0].text, "learning_rate at most 1e-4");
@@ -50,5 +53,9 @@ fn what_limits_the_best_is_said() {
     let fit = Shape { train_accuracy: 1.0, train_evaluated: 0.01, ..Shape::default() };
     let records = [made_up::record(&fit)];
     let found = overview(&Cases::new(&records, Thresholds::default()));
-    assert!(found.limits[0].starts_with("data: the best trial, 1, has 100 %"), "{:?}", found.limits);
+    assert!(
+        found.limits[0].starts_with("data: the best trial, 1, has 100 %"),
+        "{:?}",
+        found.limits
+    );
 }

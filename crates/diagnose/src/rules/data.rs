@@ -34,9 +34,9 @@ pub(super) fn no_signal(case: &Case<'_>, thresholds: &Thresholds) -> Option<Clai
         return None;
     }
     // Only a model that had its chance to learn can say that there is nothing.
-    let travel = signals.travel.filter(|travel| {
-        *travel > 10.0 * thresholds.still && *travel < thresholds.far
-    })?;
+    let travel = signals
+        .travel
+        .filter(|travel| *travel > 10.0 * thresholds.still && *travel < thresholds.far)?;
     let words = case.record.facts.bag_of_words?;
     let chance = case.chance?;
     if words.accuracy > chance.accuracy_beaten_beyond? {
@@ -48,7 +48,10 @@ pub(super) fn no_signal(case: &Case<'_>, thresholds: &Thresholds) -> Option<Clai
             percent(words.accuracy),
             percent(chance.accuracy?)
         )),
-        Evidence::new(format!("the encoder's weights moved by {}, as they should", percent(travel))),
+        Evidence::new(format!(
+            "the encoder's weights moved by {}, as they should",
+            percent(travel)
+        )),
     ];
     let by_heart = signals.train_accuracy.filter(|accuracy| *accuracy > thresholds.by_heart);
     evidence.extend(by_heart.map(|accuracy| {
@@ -137,7 +140,10 @@ pub(super) fn too_little_data(case: &Case<'_>, thresholds: &Thresholds) -> Optio
     let head = [("freeze", Value::Text("encoder".into())), ("learning_rate", Value::Float(1e-3))];
     let fixes = vec![
         Fix::new(more),
-        Fix::set("until there are: freeze = \"encoder\" with learning_rate = 1e-3, to learn the head alone", &head),
+        Fix::set(
+            "until there are: freeze = \"encoder\" with learning_rate = 1e-3, to learn the head alone",
+            &head,
+        ),
     ];
     Some(Claim { cause: Cause::TooLittleData, confidence, evidence, fixes })
 }

@@ -83,10 +83,7 @@ pub(super) fn overfitting(case: &Case<'_>, thresholds: &Thresholds) -> Option<Cl
     Some(Claim { cause: Cause::Overfitting, confidence: Confidence::Likely, evidence, fixes })
 }
 
-pub(super) fn regularisation_too_strong(
-    case: &Case<'_>,
-    thresholds: &Thresholds,
-) -> Option<Claim> {
+pub(super) fn regularisation_too_strong(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim> {
     let (signals, train) = (&case.signals, case.record.train());
     let unfit = signals.train_skill.filter(|skill| *skill < 0.6)?;
     if case.judged.standing == Standing::Converged {
@@ -95,7 +92,8 @@ pub(super) fn regularisation_too_strong(
     let mut found: Vec<(f64, Evidence, Fix)> = Vec::new();
     let dropout = train.dropouts().into_iter().flatten().fold(0.0, f64::max);
     if dropout > thresholds.strong_dropout {
-        let what = format!("dropout takes out {} of the activations (usual: 10 %)", percent(dropout));
+        let what =
+            format!("dropout takes out {} of the activations (usual: 10 %)", percent(dropout));
         let fix = Fix::set("dropout = 0.1", &[("dropout", Value::Float(0.1))]);
         found.push((dropout, Evidence::new(what), fix));
     }
@@ -109,8 +107,10 @@ pub(super) fn regularisation_too_strong(
         found.push((smoothing, Evidence::new(what), fix));
     }
     if let Some(decayed) = signals.decayed.filter(|decayed| *decayed > thresholds.strong_decay) {
-        let what =
-            format!("weight decay alone takes {} off the weights (usual: below 1 %)", percent(decayed));
+        let what = format!(
+            "weight decay alone takes {} off the weights (usual: below 1 %)",
+            percent(decayed)
+        );
         let fix = Fix::set("weight_decay = 0.01", &[("weight_decay", Value::Float(0.01))]);
         found.push((decayed, Evidence::new(what), fix));
     }

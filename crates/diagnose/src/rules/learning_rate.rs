@@ -67,7 +67,8 @@ fn too_large(case: &Case<'_>, thresholds: &Thresholds) -> Vec<Evidence> {
     }
     let ratio = signals.early_update_ratio.filter(|ratio| *ratio > thresholds.update_large);
     signs.extend(ratio.map(|ratio| {
-        let what = format!("one step changed the weights by up to {} ({USUAL_UPDATE})", percent(ratio));
+        let what =
+            format!("one step changed the weights by up to {} ({USUAL_UPDATE})", percent(ratio));
         Evidence::new(what).at(1, steps / 3)
     }));
     let died = signals.bottom_gradient.filter(|ratio| *ratio < thresholds.gradient_died);
@@ -111,8 +112,7 @@ fn lower(case: &Case<'_>) -> Vec<Fix> {
     let train = case.record.train();
     let usual = usual::rate(train, &case.record.facts);
     let far_above = train.learning_rate > 2.0 * usual;
-    let mut fixes =
-        vec![learning_rate(if far_above { usual } else { train.learning_rate / 4.0 })];
+    let mut fixes = vec![learning_rate(if far_above { usual } else { train.learning_rate / 4.0 })];
     let warmup = train.warmup_steps.map_or(train.warmup_ratio > 0.0, |steps| steps > 0);
     if !warmup {
         fixes.push(Fix::set(
@@ -141,7 +141,10 @@ pub(super) fn too_low(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim>
     signs.extend(still.map(|travel| moved_by(case, travel)));
     let tiny = signals.update_ratio.filter(|ratio| *ratio < thresholds.update_tiny);
     signs.extend(tiny.map(|ratio| {
-        Evidence::new(format!("one step changes the weights by {} ({USUAL_UPDATE})", percent(ratio)))
+        Evidence::new(format!(
+            "one step changes the weights by {} ({USUAL_UPDATE})",
+            percent(ratio)
+        ))
     }));
     let usual = usual::rate(train, &case.record.facts);
     if train.learning_rate * 5.0 < usual {
@@ -229,7 +232,10 @@ pub(super) fn optimizer_mismatch(case: &Case<'_>, thresholds: &Thresholds) -> Op
         ))
     }));
     evidence.extend(signals.update_ratio.map(|ratio| {
-        Evidence::new(format!("one step changes the weights by {} ({USUAL_UPDATE})", percent(ratio)))
+        Evidence::new(format!(
+            "one step changes the weights by {} ({USUAL_UPDATE})",
+            percent(ratio)
+        ))
     }));
     let mut adam = train.clone();
     adam.optimizer = Optimizer::AdamW;

@@ -62,7 +62,10 @@ fn at_the_same_loss_movement_tells_too_high_from_too_low_from_frozen() {
         alone(&collapsed(), rate(1e-3)),
         Some((Cause::LearningRateTooHigh, Confidence::Likely))
     );
-    assert_eq!(alone(&stalled(), rate(1e-7)), Some((Cause::LearningRateTooLow, Confidence::Likely)));
+    assert_eq!(
+        alone(&stalled(), rate(1e-7)),
+        Some((Cause::LearningRateTooLow, Confidence::Likely))
+    );
     let frozen = Shape { travel: 0.0, update_ratio: 0.0, ..flat() };
     let freeze = |record: &mut Record| record.settings.train.freeze = Freeze::Encoder;
     assert_eq!(alone(&frozen, freeze), Some((Cause::Frozen, Confidence::Likely)));
@@ -159,15 +162,13 @@ fn epsilon_warmup_and_dropout_are_told_apart_from_a_low_learning_rate() {
     let warmup = |record: &mut Record| record.settings.train.warmup_ratio = 0.95;
     assert_eq!(alone(&flat(), warmup).unwrap().0, Cause::WarmupTooLong);
     let dropout = |record: &mut Record| record.settings.train.dropout = Some(0.7);
-    assert_eq!(
-        alone(&flat(), dropout),
-        Some((Cause::RegularisationTooStrong, Confidence::Likely))
-    );
+    assert_eq!(alone(&flat(), dropout), Some((Cause::RegularisationTooStrong, Confidence::Likely)));
 }
 
 #[test]
 fn labels_without_a_connection_to_texts_are_told_by_words_and_movement() {
-    let shuffled = Shape { train_accuracy: 0.97, train_evaluated: 0.2, loss: [1.0, 0.9, 0.4], ..flat() };
+    let shuffled =
+        Shape { train_accuracy: 0.97, train_evaluated: 0.2, loss: [1.0, 0.9, 0.4], ..flat() };
     let words = |accuracy: f64| {
         move |record: &mut Record| {
             let facts = std::sync::Arc::make_mut(&mut record.facts);

@@ -1,6 +1,6 @@
 use super::*;
-use crate::diagnosis::{Cases, Verdict};
 use crate::cause::Confidence;
+use crate::diagnosis::{Cases, Verdict};
 use crate::made_up::{self, Shape};
 use crate::thresholds::Thresholds;
 
@@ -9,7 +9,14 @@ fn grid(rates: &[f64], batches: &[i64], bad: &[f64]) -> Vec<Record> {
     let mut records = Vec::new();
     for rate in rates {
         for batch in batches {
-            let poor = Shape { accuracy: 0.6, train_accuracy: 0.62, evaluated: 0.95, train_evaluated: 0.93, loss: [1.0, 0.97, 0.94], ..Shape::default() };
+            let poor = Shape {
+                accuracy: 0.6,
+                train_accuracy: 0.62,
+                evaluated: 0.95,
+                train_evaluated: 0.93,
+                loss: [1.0, 0.97, 0.94],
+                ..Shape::default()
+            };
             let mut record =
                 made_up::record(&if bad.contains(rate) { poor } else { Shape::default() });
             record.number = records.len() as u64 + 1;
@@ -68,16 +75,28 @@ fn an_optimizer_brings_its_own_learning_rate() {
     let cases = Cases::new(&records, Thresholds::default());
     let found = cases.diagnose(1).unwrap().counterfactuals;
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].parameter.as_str(), found[0].cause), ("optimizer", Some(Cause::OptimizerMismatch)));
+    assert_eq!(
+        (found[0].parameter.as_str(), found[0].cause),
+        ("optimizer", Some(Cause::OptimizerMismatch))
+    );
 }
 
 #[test]
 fn a_claim_that_a_sibling_contradicts_is_only_suspected() {
     // Large steps, but a tenth of the learning rate is as bad.
     let mut records = grid(&[1e-4, 1e-3], &[16], &[1e-4, 1e-3]);
-    records.push(Record { number: 3, fingerprint: "other".into(), ..made_up::record(&Shape::default()) });
+    records.push(Record {
+        number: 3,
+        fingerprint: "other".into(),
+        ..made_up::record(&Shape::default())
+    });
     records[2].configuration.insert("pooling".into(), Value::Text("mean".into()));
-    let moved = made_up::record(&Shape { travel: 0.2, update_ratio: 3e-3, accuracy: 0.6, ..Shape::default() });
+    let moved = made_up::record(&Shape {
+        travel: 0.2,
+        update_ratio: 3e-3,
+        accuracy: 0.6,
+        ..Shape::default()
+    });
     records[1].curves = moved.curves;
     assert_eq!(headline(&records, 2), Some((Cause::LearningRateTooHigh, Confidence::Suspected)));
 }

@@ -45,7 +45,8 @@ pub(crate) fn bag_of_words(dataset: &Dataset, encoder: &TextEncoder) -> Option<B
     };
     let cut = of(dataset.max_length)?;
     let is_cut = [&dataset.train, validation].iter().any(|split| {
-        (0..split.len()).any(|position| split.example(position).length as usize > dataset.max_length)
+        (0..split.len())
+            .any(|position| split.example(position).length as usize > dataset.max_length)
     });
     let whole = if is_cut { of(usize::MAX) } else { None };
     Some(BagOfWords {
@@ -122,7 +123,8 @@ impl Regression {
             let start = fitted.weights.clone();
             let mut length = if memory.is_empty() { 1.0 / steepest.max(1.0) } else { 1.0 };
             let (new_value, new_gradient) = loop {
-                for ((weight, from), along) in fitted.weights.iter_mut().zip(&start).zip(&direction) {
+                for ((weight, from), along) in fitted.weights.iter_mut().zip(&start).zip(&direction)
+                {
                     *weight = from + length * along;
                 }
                 let found = fitted.loss(texts);
@@ -131,7 +133,8 @@ impl Regression {
                 }
                 length *= 0.5;
             };
-            let step: Vec<f64> = fitted.weights.iter().zip(&start).map(|(new, old)| new - old).collect();
+            let step: Vec<f64> =
+                fitted.weights.iter().zip(&start).map(|(new, old)| new - old).collect();
             let change: Vec<f64> =
                 new_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
             if dot(&step, &change) > 0.0 {
@@ -183,7 +186,8 @@ impl Regression {
             (vec![0_u64; self.classes], vec![0_u64; self.classes], vec![0_u64; self.classes]);
         for (columns, class) in texts.columns.iter().zip(&texts.classes) {
             let scores = self.scores(columns);
-            let better = |best: usize, class: usize| if scores[class] > scores[best] { class } else { best };
+            let better =
+                |best: usize, class: usize| if scores[class] > scores[best] { class } else { best };
             let answer = (0..self.classes).fold(0, better);
             answered[answer] += 1;
             there[*class] += 1;

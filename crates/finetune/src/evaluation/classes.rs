@@ -2,8 +2,8 @@
 
 use converge_core::metric::{F1_OF, PREDICTED_OF, RECALL_OF};
 
-use super::ranks::auroc;
 use super::mean_and_deviation;
+use super::ranks::auroc;
 
 /// A probability from which on an answer counts as confident.
 const CONFIDENT: f64 = 0.9;

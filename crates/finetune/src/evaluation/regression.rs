@@ -11,7 +11,12 @@ pub(super) fn metrics(answers: &[f32], targets: &[f64]) -> Vec<(String, f64)> {
     let (squared, deviation) =
         mean_and_deviation(&errors().map(|error| error * error).collect::<Vec<_>>());
     let absolute = errors().map(f64::abs).sum::<f64>() / examples;
-    let mut metrics = vec![("loss", squared), ("loss_deviation", deviation), ("rmse", squared.sqrt()), ("mae", absolute)];
+    let mut metrics = vec![
+        ("loss", squared),
+        ("loss_deviation", deviation),
+        ("rmse", squared.sqrt()),
+        ("mae", absolute),
+    ];
     metrics.extend(correlation(&answers, targets).map(|value| ("pearson", value)));
     if answers.iter().all(|answer| !answer.is_nan()) {
         let ranked = correlation(&mean_ranks(&answers), &mean_ranks(targets));

@@ -277,15 +277,18 @@ fn configurations_that_learnt_nothing_say_nothing_of_the_spread_of_seeds() {
     let right = Answers::Classes { classes: (0..400).map(|item| item % 2).collect() };
     let result = |chance, seed| {
         let mut draws = Draws::new(Seed(seed));
-        let classes = (0..400).map(|item| if draws.unit() < chance { item % 2 } else { 1 - item % 2 });
-        ItemResults { answers: Answers::Classes { classes: classes.collect() }, losses: vec![0.5; 400] }
+        let classes =
+            (0..400).map(|item| if draws.unit() < chance { item % 2 } else { 1 - item % 2 });
+        ItemResults {
+            answers: Answers::Classes { classes: classes.collect() },
+            losses: vec![0.5; 400],
+        }
     };
-    let learnt: Vec<ItemResults> =
-        [(0.8, 1), (0.7, 2), (0.72, 3), (0.83, 4)].map(|(chance, seed)| result(chance, seed)).into();
-    let constant = ItemResults {
-        answers: Answers::Classes { classes: vec![1; 400] },
-        losses: vec![0.7; 400],
-    };
+    let learnt: Vec<ItemResults> = [(0.8, 1), (0.7, 2), (0.72, 3), (0.83, 4)]
+        .map(|(chance, seed)| result(chance, seed))
+        .into();
+    let constant =
+        ItemResults { answers: Answers::Classes { classes: vec![1; 400] }, losses: vec![0.7; 400] };
     let candidate = |results: &[&'_ ItemResults]| {
         let replicates = results.iter().map(|result| {
             let value = crate::items::metric("accuracy", &[], &right, result, None).unwrap();

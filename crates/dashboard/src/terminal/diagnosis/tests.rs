@@ -18,9 +18,16 @@ fn claim() -> Claim {
         confidence: Confidence::Proven,
         evidence: vec![
             Evidence { text: "the loss rose to 1.9 times chance".into(), steps: Some((10, 20)) },
-            Evidence { text: "trial 3, the same but learning_rate = 2e-5, reached 79.1 %".into(), steps: None },
+            Evidence {
+                text: "trial 3, the same but learning_rate = 2e-5, reached 79.1 %".into(),
+                steps: None,
+            },
         ],
-        fixes: vec![Fix { text: "learning_rate = 2e-5".into(), change: Default::default(), shown_by: Some(3) }],
+        fixes: vec![Fix {
+            text: "learning_rate = 2e-5".into(),
+            change: Default::default(),
+            shown_by: Some(3),
+        }],
     }
 }
 
@@ -35,7 +42,11 @@ fn found(verdict: Verdict) -> Diagnosis {
             error: Some(0.02),
         },
         verdict,
-        alternates: vec![Claim { cause: Cause::TooFewSteps, confidence: Confidence::Suspected, ..claim() }],
+        alternates: vec![Claim {
+            cause: Cause::TooFewSteps,
+            confidence: Confidence::Suspected,
+            ..claim()
+        }],
         counterfactuals: Vec::new(),
         signals: Signals::default(),
     }
