@@ -59,7 +59,7 @@ fn end(reader: &Reader, summary: &SweepSummary, trial: &TrialRecord) -> Result<E
         TrialState::Diverged => {
             let detail = reader.trial(summary.id, trial.number)?;
             let endings = detail.into_iter().flat_map(|detail| detail.attempts);
-            let ending = endings.filter_map(|attempt| attempt.ending).last();
+            let ending = endings.filter_map(|attempt| attempt.ending).next_back();
             match ending {
                 Some(AttemptEnding::Diverged { step, quantity }) => {
                     End::Diverged { step, quantity }

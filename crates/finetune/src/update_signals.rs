@@ -13,6 +13,7 @@ pub(crate) struct BeforeUpdate {
 }
 
 /// A parameter before an update.
+#[expect(clippy::large_enum_variant, reason = "a hundred live at a time")]
 enum Before {
     /// All of it, in the model's memory: the update has to copy what it changes.
     Whole(Tensor<1>),
