@@ -64,6 +64,9 @@ fn a_tiny_bert_is_swept_stored_ranked_and_not_trained_twice() {
     assert_eq!(exported.lines().count() as i64, counted + 1);
     let evaluated = [
         "loss",
+        "loss_deviation",
+        "confidence",
+        "confidently_wrong",
         "accuracy",
         "macro_f1",
         "mcc",
@@ -83,6 +86,12 @@ fn a_tiny_bert_is_swept_stored_ranked_and_not_trained_twice() {
     for group in ["embeddings", "bottom", "top", "head"] {
         expected.extend([format!("train/gradient_norm/{group}"), format!("travel/{group}")]);
     }
+    for group in ["bottom", "top", "head"] {
+        expected.push(format!("train/update_ratio/{group}"));
+    }
+    // Some of the six trials train with AdamW.
+    let of_updates = ["epsilon_share", "same_batch_drop", "expected_drop"];
+    expected.extend(of_updates.iter().map(|name| format!("train/{name}")));
     let every_step = ["loss", "learning_rate", "tokens", "gradient_norm", "seconds"];
     expected.extend(every_step.iter().map(|name| format!("train/{name}")));
     expected.sort();

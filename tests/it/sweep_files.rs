@@ -1,7 +1,7 @@
 //! The sweep files of this repository.
 
 use converge_core::sampler::sample;
-use converge_core::sweep_file::read;
+use converge_core::sweep_file::{Layer, read_layers};
 use converge_tests::{Sandbox, repository};
 
 /// File and number of configurations.
@@ -12,6 +12,12 @@ const FILES: &[(&str, usize)] = &[
     ("movie_reviews_sobol.toml", 16),
     ("quickstart.toml", 6),
     ("smoke.toml", 6),
+    ("why_learning_rate.toml", 1),
+    ("why_learning_rate_mended.toml", 8),
+    ("why_sgd.toml", 1),
+    ("why_sgd_mended.toml", 8),
+    ("why_two_texts.toml", 1),
+    ("why_two_texts_mended.toml", 3),
 ];
 
 /// The same of the published recipes.
@@ -41,7 +47,11 @@ fn every_sweep_file_reads_and_has_as_many_configurations_as_it_says() {
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     for (name, configurations) in listed() {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
-        let sweep = read(&text, name, &[]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let base = name.strip_suffix("_mended.toml").map(|base| format!("{base}.toml"));
+        let base = base.map(|name| (std::fs::read_to_string(folder.join(&name)).unwrap(), name));
+        let mut layers = vec![Layer { file: name, text: &text }];
+        layers.extend(base.iter().map(|(text, file)| Layer { file, text }));
+        let sweep = read_layers(&layers, &[]).unwrap_or_else(|problems| panic!("{problems:#?}"));
         assert_eq!(sample(&sweep).configurations.len(), *configurations, "{name}");
         assert!(text.starts_with("# Question:"), "{name} opens with its question");
         assert!(readme.contains(name), "{name} stands in sweeps/README.md");
