@@ -1,5 +1,7 @@
 //! From signals and siblings to one headline.
 
+use std::sync::Arc;
+
 use converge_core::objective::Objective;
 use converge_core::value::Value;
 use serde::Serialize;
@@ -111,6 +113,9 @@ impl<'a> Cases<'a> {
                 weigh(&mut claims, counterfactual, &case.record.objective);
             }
             doubt(&mut claims, &counterfactuals);
+            if self.data_suffice(case) {
+                claims.retain(|claim| !lies_in_the_data(claim.cause));
+            }
         }
         claims.sort_by_key(|claim| (std::cmp::Reverse(claim.confidence), claim.cause.priority()));
         let verdict = self.verdict(case, &mut claims);
@@ -123,6 +128,13 @@ impl<'a> Cases<'a> {
             counterfactuals,
             signals: case.signals.clone(),
         })
+    }
+
+    /// Returns whether another trial works on the very same data.
+    fn data_suffice(&self, case: &Case<'_>) -> bool {
+        let same = |other: &&Case<'_>| Arc::ptr_eq(&other.record.facts, &case.record.facts);
+        let mut others = self.cases.iter().filter(same);
+        others.any(|other| other.judged.standing == Standing::Converged)
     }
 
     /// Takes the headline out of the claims, which are sorted.
@@ -182,6 +194,14 @@ impl<'a> Cases<'a> {
         }
         missing
     }
+}
+
+/// Returns whether a cause would keep every trial on the same data from converging.
+fn lies_in_the_data(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::NoSignal | Cause::TooLittleData | Cause::UnknownWords | Cause::Truncation
+    )
 }
 
 /// Lets a sibling speak: for a cause that is claimed already, or for one of its own.

@@ -112,7 +112,9 @@ fn every_metric_that_answers_give_is_that_of_the_reference() {
         for (name, expected) in &case.metrics {
             let found = metric(name, &labels, &right, &results, None);
             // These are made of probabilities, or of how losses are spread.
-            if ["auroc", "confidence", "confidently_wrong", "loss_deviation"].contains(&name.as_str()) {
+            if ["auroc", "confidence", "confidently_wrong", "loss_deviation"]
+                .contains(&name.as_str())
+            {
                 assert_eq!(found, None, "{}", case.name);
                 continue;
             }

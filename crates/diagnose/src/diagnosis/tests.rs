@@ -22,6 +22,31 @@ fn what_nothing_explains_is_inconclusive_and_says_what_is_missing() {
 }
 
 #[test]
+fn data_on_which_another_trial_works_are_no_cause() {
+    let few = Shape { counts: vec![32, 32], ..Shape::default() };
+    let flat = Shape {
+        accuracy: 0.5,
+        train_accuracy: 0.5,
+        evaluated: 1.0,
+        train_evaluated: 1.0,
+        loss: [1.0; 3],
+        ..few.clone()
+    };
+    let failing = Record { number: 2, fingerprint: "b".into(), ..made_up::record(&flat) };
+    let causes = |records: &[Record]| -> Vec<Cause> {
+        let diagnosis = Cases::new(records, Thresholds::default()).diagnose(2).unwrap();
+        diagnosis
+            .cause()
+            .into_iter()
+            .chain(diagnosis.alternates.iter().map(|claim| claim.cause))
+            .collect()
+    };
+    assert!(causes(&[failing.clone()]).contains(&Cause::TooLittleData));
+    let works = Record { facts: failing.facts.clone(), ..made_up::record(&few) };
+    assert!(!causes(&[works, failing]).contains(&Cause::TooLittleData));
+}
+
+#[test]
 fn signals_that_were_not_recorded_are_named() {
     let mut record = made_up::record(&Shape { accuracy: 0.5, ..Shape::default() });
     record.curves.retain(|name, _| name == "validation/accuracy" || name == "train/loss");
