@@ -41,7 +41,7 @@ fn data_on_which_another_trial_works_are_no_cause() {
             .chain(diagnosis.alternates.iter().map(|claim| claim.cause))
             .collect()
     };
-    assert!(causes(&[failing.clone()]).contains(&Cause::TooLittleData));
+    assert!(causes(std::slice::from_ref(&failing)).contains(&Cause::TooLittleData));
     let works = Record { facts: failing.facts.clone(), ..made_up::record(&few) };
     assert!(!causes(&[works, failing]).contains(&Cause::TooLittleData));
 }
