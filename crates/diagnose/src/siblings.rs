@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cause::Cause;
 use crate::record::Record;
-use crate::rules::Case;
+use crate::rules::{Case, usual};
 use crate::standing::Standing;
 
 /// A change of one parameter, and what came of it in trials that are otherwise the same. An optimizer brings its own
@@ -195,7 +195,9 @@ fn cause_of(record: &Record, parameter: &str, other: &Record) -> Option<Cause> {
         (Some(from), Some(to)) => Some(to < from),
         _ => None,
     };
-    let is_sgd = train.optimizer == Optimizer::Sgd;
+    // At a rate that suits SGD, another optimizer that does better says nothing of this one's rate.
+    let is_sgd = train.optimizer == Optimizer::Sgd
+        && 3.0 * train.learning_rate < usual::rate(train, &record.facts);
     match (parameter, less) {
         ("replicate", _) => Some(Cause::UnluckySeed),
         ("learning_rate", Some(true)) | ("max_grad_norm", _) => Some(Cause::LearningRateTooHigh),

@@ -82,6 +82,17 @@ fn an_optimizer_brings_its_own_learning_rate() {
 }
 
 #[test]
+fn another_optimizer_that_does_better_is_no_mismatch_where_sgd_has_a_rate_that_suits_it() {
+    let mut records = grid(&[1e-1, 1e-4], &[16], &[1e-1]);
+    for (record, optimizer) in records.iter_mut().zip(["sgd", "adamw"]) {
+        record.configuration.insert("optimizer".into(), Value::Text(optimizer.into()));
+    }
+    records[0].settings.train.optimizer = Optimizer::Sgd;
+    let found = Cases::new(&records, Thresholds::default()).diagnose(1).unwrap();
+    assert_eq!((found.counterfactuals[0].helps, found.counterfactuals[0].cause), (true, None));
+}
+
+#[test]
 fn a_claim_that_a_sibling_contradicts_is_only_suspected() {
     // Large steps, but a tenth of the learning rate is as bad.
     let mut records = grid(&[1e-4, 1e-3], &[16], &[1e-4, 1e-3]);
