@@ -69,9 +69,7 @@ fn end(reader: &Reader, summary: &SweepSummary, trial: &TrialRecord) -> Result<E
         }
         TrialState::Stopped(_) => End::Stopped,
         TrialState::Failed(_) => End::Failed,
-        TrialState::Queued
-        | TrialState::Running(_)
-        | TrialState::Waiting
-        | TrialState::Cancelled => End::Open,
+        TrialState::Cancelled => End::Cancelled,
+        TrialState::Queued | TrialState::Running(_) | TrialState::Waiting => End::Open,
     })
 }

@@ -110,7 +110,7 @@ causes! {
         "Kingma and Ba 2015, arXiv:1412.6980";
     LearningRateTooLow "learning_rate_too_low"
         "the learning rate is too low"
-        "The steps are so small that the weights are still where they started when training ends. More of the same steps would take far too long; larger ones get there."
+        "The steps are so small that training ends long before the weights could get anywhere. More of the same steps would take far too long; larger ones get there."
         ["travel" "update_ratio" "straightness" "skill"] ["learning_rate"]
         "Devlin et al. 2019, arXiv:1810.04805 (usual rates)";
     NoSignal "no_signal"

@@ -1,7 +1,7 @@
 //! What a model would get that has learnt nothing but how frequent the answers are.
 
-use converge_core::facts::{Facts, SplitFacts};
-use converge_core::settings::{ClassWeights, TrainSettings};
+use converge_core::facts::{BagOfWords, Facts, SplitFacts};
+use converge_core::settings::{ClassWeights, Sampling, TrainSettings};
 use converge_core::task::Task;
 
 /// The losses of a model that always says the same, and its accuracy.
@@ -17,6 +17,8 @@ pub struct Chance {
     pub accuracy: Option<f64>,
     /// An accuracy up to here may be luck (one-sided, 5 %).
     pub accuracy_beaten_beyond: Option<f64>,
+    /// Classes or labels.
+    pub classes: u64,
 }
 
 impl Chance {
@@ -47,8 +49,21 @@ impl Chance {
             train_loss,
             step_loss,
             accuracy,
+            classes: facts.labels.len() as u64,
             accuracy_beaten_beyond: accuracy.map(|share| share + 1.64 * error(share)),
         })
+    }
+}
+
+impl Chance {
+    /// Returns whether a count of words does better than a constant answer, by its accuracy or, where one class is frequent,
+    /// by its macro-F1; none in other tasks.
+    pub fn is_beaten_by(&self, words: &BagOfWords) -> Option<bool> {
+        let (share, beyond) = (self.accuracy?, self.accuracy_beaten_beyond?);
+        let of_constant = 2.0 * share / (1.0 + share) / self.classes.max(1) as f64;
+        // Guessing comes to about one over the classes.
+        let of_guess = of_constant.max(1.0 / self.classes.max(1) as f64);
+        Some(words.accuracy > beyond || words.macro_f1 > of_guess + 4.0 * (beyond - share))
     }
 }
 
@@ -78,6 +93,9 @@ fn binary(train: &SplitFacts, split: &SplitFacts) -> Option<f64> {
 
 /// Returns the smallest loss that a constant answer can have in training: that of saying the weighted shares.
 fn step_loss(counts: &[u64], train: &TrainSettings) -> f64 {
+    // What is drawn equally often is met equally often.
+    let equal = vec![1; counts.len()];
+    let counts = if train.sampling == Sampling::Balanced { equal.as_slice() } else { counts };
     let examples = counts.iter().sum::<u64>() as f64;
     let balanced = |count: &u64| examples / (counts.len() as f64 * (*count).max(1) as f64);
     let weights: Vec<f64> = match &train.class_weights {

@@ -1,7 +1,9 @@
 //! From signals and siblings to one headline.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use converge_core::key::Key;
 use converge_core::objective::Objective;
 use converge_core::value::Value;
 use serde::Serialize;
@@ -108,16 +110,28 @@ impl<'a> Cases<'a> {
         let mut claims = claims(case, &self.thresholds);
         let counterfactuals = self.family.counterfactuals(case, &self.cases);
         let hopeless = !matches!(case.judged.standing, Standing::Unknown | Standing::Converged);
+        // Without a sign in the trial itself, a seed that works says more than any setting.
+        let unlucky_first = claims.is_empty();
         if hopeless {
+            raise(&mut claims, &counterfactuals);
             for counterfactual in &counterfactuals {
                 weigh(&mut claims, counterfactual, &case.record.objective);
             }
-            doubt(&mut claims, &counterfactuals);
             if self.data_suffice(case) {
-                claims.retain(|claim| !lies_in_the_data(claim.cause));
+                doubt(&mut claims, &counterfactuals);
+                // Who knows its few examples by heart has too few for itself, whatever others make of them.
+                claims.retain(|claim| {
+                    !lies_in_the_data(claim.cause)
+                        || claim.cause == Cause::TooLittleData
+                            && claim.confidence > Confidence::Suspected
+                });
             }
+            claims.iter_mut().for_each(|claim| tidy(claim, case.record));
         }
-        claims.sort_by_key(|claim| (std::cmp::Reverse(claim.confidence), claim.cause.priority()));
+        claims.sort_by_key(|claim| {
+            let unlucky = unlucky_first && claim.cause == Cause::UnluckySeed;
+            (!unlucky, std::cmp::Reverse(claim.confidence), claim.cause.priority())
+        });
         let verdict = self.verdict(case, &mut claims);
         claims.truncate(ALTERNATES);
         Some(Diagnosis {
@@ -147,6 +161,7 @@ impl<'a> Cases<'a> {
             Standing::Unknown => {
                 claims.clear();
                 let reason = match case.record.end {
+                    End::Cancelled => "it was cancelled",
                     End::Failed => "its process failed: `converge show` has the message",
                     End::Stopped => {
                         "it was stopped early, when others were better: what it would have reached is not known"
@@ -204,6 +219,43 @@ fn lies_in_the_data(cause: Cause) -> bool {
     )
 }
 
+/// Raises what otherwise equal trials that work speak for: one step, however many there are.
+fn raise(claims: &mut [Claim], siblings: &[Counterfactual]) {
+    for claim in claims {
+        if siblings.iter().any(|one| one.helps && one.cause == Some(claim.cause)) {
+            claim.confidence = match claim.confidence {
+                Confidence::Suspected => Confidence::Likely,
+                Confidence::Likely | Confidence::Proven => Confidence::Proven,
+            };
+        }
+    }
+}
+
+/// Takes out fixes that change nothing, and rules of thumb about settings for which another trial shows what works.
+fn tidy(claim: &mut Claim, record: &Record) {
+    let shown: BTreeSet<String> = claim
+        .fixes
+        .iter()
+        .filter(|fix| fix.shown_by.is_some())
+        .flat_map(|fix| fix.change.keys().cloned())
+        .collect();
+    let has = |(name, value): (&String, &Value)| {
+        current(record, name).is_some_and(|current| current.means(value))
+    };
+    claim.fixes.retain(|fix| {
+        fix.change.is_empty()
+            || fix.shown_by.is_some()
+            || !fix.change.iter().all(has) && !fix.change.keys().any(|name| shown.contains(name))
+    });
+}
+
+/// Returns what a trial has of a setting; none where that is left open.
+fn current(record: &Record, name: &str) -> Option<Value> {
+    let (section, field) = Key::find(name)?.section();
+    let settings = serde_json::to_value(&record.settings).ok()?;
+    serde_json::from_value(settings.get(section)?.get(field)?.clone()).ok()
+}
+
 /// Lets a sibling speak: for a cause that is claimed already, or for one of its own.
 fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objective) {
     let Some(cause) = sibling.cause.filter(|_| sibling.helps) else { return };
@@ -218,10 +270,6 @@ fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objectiv
     let again = sibling.helped >= 2 && sibling.helped * 2 > sibling.pairs;
     match claims.iter_mut().find(|claim| claim.cause == cause) {
         Some(claim) => {
-            claim.confidence = match claim.confidence {
-                Confidence::Suspected if !again => Confidence::Likely,
-                _ => Confidence::Proven,
-            };
             claim.evidence.push(Evidence::new(text));
             // What was proposed as a rule of thumb is now shown.
             claim.fixes.retain(|other| other.shown_by.is_some() || other.change != fix.change);
@@ -237,18 +285,23 @@ fn weigh(claims: &mut Vec<Claim>, sibling: &Counterfactual, objective: &Objectiv
     }
 }
 
-/// Takes back what siblings contradict: where the change that a claim asks for was tried, otherwise equal, and never
-/// helped, it is no more than a suspicion.
+/// Takes back what siblings contradict: where the setting that a claim would change first was changed, otherwise equal, and
+/// never helped, it is no more than a suspicion.
 fn doubt(claims: &mut [Claim], counterfactuals: &[Counterfactual]) {
     for claim in claims.iter_mut().filter(|claim| claim.confidence == Confidence::Likely) {
-        let tried: Vec<&Counterfactual> =
-            counterfactuals.iter().filter(|sibling| sibling.cause == Some(claim.cause)).collect();
+        let first = claim.fixes.first();
+        let tried: Vec<&Counterfactual> = counterfactuals
+            .iter()
+            .filter(|sibling| sibling.cause == Some(claim.cause) && sibling.is_judged)
+            .filter(|sibling| first.is_some_and(|fix| fix.change.contains_key(&sibling.parameter)))
+            .collect();
         if !tried.is_empty() && tried.iter().all(|sibling| !sibling.helps) {
             claim.confidence = Confidence::Suspected;
             let numbers: Vec<String> =
                 tried.iter().take(3).map(|sibling| sibling.trial.to_string()).collect();
             claim.evidence.push(Evidence::new(format!(
-                "but the other value did not help: trial{} {}",
+                "but another {} did not help: trial{} {}",
+                tried[0].parameter,
                 if numbers.len() > 1 { "s" } else { "" },
                 numbers.join(", ")
             )));
@@ -262,6 +315,11 @@ fn with(sibling: &Counterfactual) -> String {
     values.sort_by_key(|(name, _)| **name != sibling.parameter);
     let text = |(name, to): (&String, &Option<Value>)| match to {
         Some(to @ Value::Text(_)) => Some(format!("{name} = \"{to}\"")),
+        Some(Value::Float(value)) => {
+            let short: f64 = format!("{value:.2e}").parse().unwrap_or(*value);
+            let about = if short == *value { "" } else { "about " };
+            Some(format!("{name} = {about}{}", Value::Float(short)))
+        }
         Some(to) => Some(format!("{name} = {to}")),
         // What does not apply there needs no word.
         None => None,

@@ -167,10 +167,11 @@ fn of_trial(
         "texts stand in training and in validation or test with different labels",
         facts.contradicted_between_splits.to_string(),
     );
-    let chance = Chance::of(facts, train).and_then(|chance| chance.accuracy_beaten_beyond);
-    if let (Some(words), Some(beyond)) = (facts.bag_of_words, chance) {
+    let beaten = Chance::of(facts, train).zip(facts.bag_of_words);
+    let beaten = beaten.and_then(|(chance, words)| Some((words, chance.is_beaten_by(&words)?)));
+    if let Some((words, beaten)) = beaten {
         note(
-            words.accuracy <= beyond && facts.train.examples > 100,
+            !beaten && facts.train.examples > 100,
             "words_tell_nothing",
             "a count of words does no better than always giving the most frequent answer: the task needs more than words, or texts and labels do not belong together",
             format!("{:.1} %", words.accuracy * 100.0),

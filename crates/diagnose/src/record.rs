@@ -51,6 +51,8 @@ pub enum End {
     },
     /// Others were better at a rung.
     Stopped,
+    /// The user did not want it.
+    Cancelled,
     /// The process went wrong: nothing that training could say.
     Failed,
 }

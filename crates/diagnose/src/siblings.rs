@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use converge_core::objective::Goal;
-use converge_core::settings::Optimizer;
+use converge_core::settings::{ClassWeights, Freeze, Optimizer, Sampling};
 use converge_core::value::Value;
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ pub struct Counterfactual {
     pub value: f64,
     /// Whether it works, and is better by more than noise.
     pub helps: bool,
+    /// Whether there is anything to say of it yet.
+    #[serde(skip)]
+    pub is_judged: bool,
     /// In how many pairs of trials of the sweep that differ in just this change, the first fails.
     pub pairs: u64,
     /// In how many of these the second one works.
@@ -43,6 +46,9 @@ pub(crate) struct Family {
     /// By change: in how many pairs of trials the first fails, and in how many of these the second works.
     tallies: BTreeMap<Change, (u64, u64)>,
 }
+
+/// Trials up to which those that differ in one parameter alone are counted pair by pair.
+const MOST_ALIKE: usize = 200;
 
 /// A difference in one parameter: its name, and what it and what it brings with it change from, and to, as text.
 type Change = (String, String);
@@ -62,12 +68,18 @@ impl Family {
             }
         }
         for ((parameter, _), places) in &family.alike {
+            if places.len() > MOST_ALIKE {
+                continue;
+            }
             for first in places.iter().map(|place| &cases[*place]).filter(|case| failed(case)) {
                 for second in places.iter().map(|place| &cases[*place]) {
                     let Some(change) = change(parameter, first.record, second.record) else {
                         continue;
                     };
-                    if second.judged.standing == Standing::Unknown {
+                    // Seeds of one configuration are not as many experiments.
+                    let paired = parameter == "replicate"
+                        || first.record.replicate == second.record.replicate;
+                    if second.judged.standing == Standing::Unknown || !paired {
                         continue;
                     }
                     let tally = family.tallies.entry(change).or_default();
@@ -109,6 +121,7 @@ impl Family {
                     trial: best.record.number,
                     value: best.judged.value?,
                     helps: helps(case, best),
+                    is_judged: best.judged.standing != Standing::Unknown,
                     pairs,
                     helped,
                     parameter,
@@ -200,7 +213,10 @@ fn cause_of(record: &Record, parameter: &str, other: &Record) -> Option<Cause> {
         && 3.0 * train.learning_rate < usual::rate(train, &record.facts);
     match (parameter, less) {
         ("replicate", _) => Some(Cause::UnluckySeed),
-        ("learning_rate", Some(true)) | ("max_grad_norm", _) => Some(Cause::LearningRateTooHigh),
+        ("learning_rate", Some(true)) => Some(Cause::LearningRateTooHigh),
+        ("max_grad_norm", Some(less)) if less || train.max_grad_norm == 0.0 => {
+            Some(Cause::LearningRateTooHigh)
+        }
         ("learning_rate", Some(false)) if is_sgd => Some(Cause::OptimizerMismatch),
         ("learning_rate", Some(false)) => Some(Cause::LearningRateTooLow),
         ("momentum", Some(false)) if is_sgd => Some(Cause::OptimizerMismatch),
@@ -216,8 +232,11 @@ fn cause_of(record: &Record, parameter: &str, other: &Record) -> Option<Cause> {
             | "weight_decay" | "label_smoothing",
             Some(true),
         ) => Some(Cause::RegularisationTooStrong),
-        ("freeze", _) => Some(Cause::Frozen),
-        ("class_weights" | "sampling", _) => Some(Cause::ClassImbalance),
+        ("freeze", _) if train.freeze != Freeze::None => Some(Cause::Frozen),
+        ("class_weights", _) if train.class_weights == ClassWeights::None => {
+            Some(Cause::ClassImbalance)
+        }
+        ("sampling", _) if train.sampling != Sampling::Balanced => Some(Cause::ClassImbalance),
         ("data.train_limit", Some(false)) => Some(Cause::TooLittleData),
         ("epsilon", Some(true)) => Some(Cause::EpsilonTooLarge),
         ("max_length", Some(false)) => Some(Cause::Truncation),

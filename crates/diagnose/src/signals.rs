@@ -1,5 +1,7 @@
 //! The numbers that tell causes apart. None where the record does not hold what one is made from.
 
+use std::collections::BTreeMap;
+
 use converge_core::metric::{
     EPSILON_SHARE, EXPECTED_DROP, GRADIENT_NORM, GRADIENT_NORM_OF, LEARNING_RATE, SAME_BATCH_DROP,
     TRAIN_LOSS, TRAVEL_OF, UPDATE_RATIO_OF,
@@ -14,6 +16,10 @@ use crate::record::Record;
 
 /// Layer groups of the encoder's layers, from below.
 const LAYERS: [&str; 3] = ["bottom", "middle", "top"];
+/// A class is rare where the largest has this many times its examples.
+const RARE: u64 = 4;
+/// Validation examples of a class from which on none right is no accident.
+const FEWEST: u64 = 5;
 /// A smoothed loss is the mean over so many examples at least.
 const SMOOTHED_OVER: f64 = 400.0;
 
@@ -22,6 +28,8 @@ const SMOOTHED_OVER: f64 = 400.0;
 pub struct Signals {
     /// Largest smoothed training loss.
     pub loss_peak: Option<f64>,
+    /// By how much the smoothed training loss rose at most above what it had been before.
+    pub loss_rise: Option<f64>,
     /// Step of it.
     pub loss_peak_step: Option<u64>,
     /// Smallest smoothed training loss.
@@ -49,7 +57,8 @@ pub struct Signals {
     pub train_accuracy: Option<f64>,
     /// Share of validation answers that are the most frequent one, at the last evaluation.
     pub largest_answer: Option<f64>,
-    /// Classes that have validation examples and none of them right, at the last evaluation.
+    /// Rare classes of which no validation example is answered right at the last evaluation: with a quarter of the largest
+    /// class's training examples at most, and five validation examples at least.
     pub missed_classes: Option<u64>,
     /// Share of training examples of which a wrong class is answered with a probability over 0.9, at the evaluation
     /// where validation was best.
@@ -123,6 +132,12 @@ impl Signals {
         let peak = smoothed.largest();
         self.loss_peak = peak.map(|(_, value)| of_step(value));
         self.loss_peak_step = peak.map(|(step, _)| step);
+        let (mut least, mut rise) = (f64::INFINITY, 0.0_f64);
+        for value in smoothed.values() {
+            least = least.min(value);
+            rise = rise.max(value - least);
+        }
+        self.loss_rise = peak.map(|_| of_step(rise));
         self.loss_least = smoothed.smallest().map(|(_, value)| of_step(value));
         self.loss_end = smoothed.last().map(of_step);
         let half = steps.len() / 2;
@@ -154,9 +169,18 @@ fn last_of_layers(record: &Record, prefix: &str) -> Option<f64> {
 }
 
 fn missed_classes(record: &Record) -> Option<u64> {
-    let recalls = last_of(record, "validation/recall/");
-    let missed = recalls.iter().filter(|recall| **recall == 0.0).count() as u64;
-    (!recalls.is_empty()).then_some(missed)
+    let (train, held_out) = (&record.facts.train, record.facts.validation.as_ref()?);
+    let largest = *train.class_counts.iter().max()?;
+    let counts = train.class_counts.iter().zip(&held_out.class_counts);
+    let mut known = false;
+    let missed = record.facts.labels.iter().zip(counts).filter(|(label, (count, there))| {
+        let recall = record.curves.get(&format!("validation/recall/{label}"));
+        let recall = recall.and_then(Curve::last);
+        known |= recall.is_some();
+        recall == Some(0.0) && **count * RARE <= largest && **there >= FEWEST
+    });
+    let missed = missed.count() as u64;
+    known.then_some(missed)
 }
 
 fn confidently_wrong(record: &Record) -> Option<f64> {
@@ -171,13 +195,12 @@ fn update_ratios(record: &Record) -> Curve {
         .iter()
         .filter_map(|group| record.curves.get(&format!("{UPDATE_RATIO_OF}{group}")))
         .collect();
-    let Some(first) = curves.first() else { return Curve::default() };
-    let at = |step: u64| -> Vec<f64> {
-        let of =
-            |curve: &&Curve| curve.0.iter().find(|(at, _)| *at == step).map(|(_, value)| *value);
-        curves.iter().filter_map(of).collect()
-    };
-    Curve(first.0.iter().filter_map(|(step, _)| Some((*step, mean(&at(*step))?))).collect())
+    let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (step, value) in curves.into_iter().flat_map(|curve| &curve.0) {
+        by_step.entry(*step).or_default().push(*value);
+    }
+    let means = by_step.iter().filter_map(|(step, values)| Some((*step, mean(values)?)));
+    Curve(means.collect())
 }
 
 /// The lowest layers that there are: a model of one layer has a middle one alone.
@@ -234,7 +257,8 @@ fn decayed(record: &Record) -> Option<f64> {
         return None;
     }
     let rates = record.curve(LEARNING_RATE).values();
-    let kept: f64 = rates.iter().map(|rate| 1.0 - rate * train.weight_decay).product();
+    let kept: f64 =
+        rates.iter().map(|rate| (1.0 - rate * train.weight_decay).clamp(0.0, 1.0)).product();
     (!rates.is_empty()).then_some(1.0 - kept)
 }
 

@@ -1,12 +1,13 @@
 //! Whether a trial converged: against a constant answer, and against the best that is known to be possible.
 
 use converge_core::facts::SplitFacts;
-use converge_core::metric::name_of;
-use converge_core::objective::Goal;
+use converge_core::metric::{TRAIN_LOSS, name_of};
+use converge_core::objective::{At, Goal};
 use converge_core::task::Task;
 use serde::Serialize;
 
 use crate::chance::Chance;
+use crate::curve::mean;
 use crate::record::{End, Record};
 use crate::thresholds::Thresholds;
 
@@ -67,18 +68,23 @@ pub fn judge(
     best: Option<(u64, f64)>,
     thresholds: &Thresholds,
 ) -> Judged {
-    let value = record.value();
+    let value = match record.objective.metric == TRAIN_LOSS {
+        // The loss of a single batch says little.
+        true => mean(&record.curve(TRAIN_LOSS).part(0.9, 1.0, record.last_step()).values()),
+        false => record.value(),
+    };
     let constant = constant(record, chance);
     let error = value.and_then(|value| error(record, value));
     let possible = possible(record, best);
     let standing = match (&record.end, value) {
         (End::Diverged { .. }, _) => Standing::Diverged,
-        (End::Failed, _) | (_, None) => Standing::Unknown,
+        (End::Failed | End::Cancelled, _) | (_, None) => Standing::Unknown,
         // Of one that has not ended, only that it has learnt nothing by now can be said.
         (End::Open | End::Stopped, Some(value)) => {
             let sign = if record.objective.goal == Goal::Minimize { -1.0 } else { 1.0 };
-            let at_chance = constant
-                .is_some_and(|constant| sign * (value - constant) <= 1.64 * error.unwrap_or(0.0));
+            let at_chance = constant.is_some_and(|constant| {
+                sign * (value - constant) <= beyond(record) * error.unwrap_or(0.0)
+            });
             match at_chance && record.progress() >= thresholds.enough {
                 true => Standing::AtChance,
                 false => Standing::Unknown,
@@ -89,7 +95,7 @@ pub fn judge(
             let above = |from: f64, to: f64| sign * (to - from);
             let margin = error.unwrap_or(0.0);
             match (constant, possible) {
-                (Some(constant), _) if above(constant, value) <= 1.64 * margin => {
+                (Some(constant), _) if above(constant, value) <= beyond(record) * margin => {
                     Standing::AtChance
                 }
                 (Some(constant), Some(possible)) => {
@@ -111,6 +117,19 @@ pub fn judge(
     };
     Judged { standing, value, constant, possible, error }
 }
+
+/// Returns how many standard errors above a constant answer are no luck: one-sided, 5 %; somewhat more for the best of
+/// several evaluations, which are of much the same model.
+fn beyond(record: &Record) -> f64 {
+    let evaluations = record.curve(&record.objective.metric).len().max(1) as f64;
+    match record.objective.at {
+        At::Last => ONE_SIDED,
+        At::Best => (ONE_SIDED * ONE_SIDED + evaluations.ln()).sqrt(),
+    }
+}
+
+/// The 95 % quantile of a normal distribution.
+const ONE_SIDED: f64 = 1.64;
 
 /// Returns whether a trial knows its few training examples by heart and is not half as good on others: more of them would
 /// help, whatever the best trial with as few has reached.
@@ -136,11 +155,16 @@ fn is_starved(record: &Record, thresholds: &Thresholds) -> bool {
 /// Returns what a constant answer gets of the objective; none where that is not known.
 fn constant(record: &Record, chance: Option<&Chance>) -> Option<f64> {
     let facts = &record.facts;
-    let share = facts.validation.as_ref()?.majority_share();
+    match record.objective.metric.as_str() {
+        TRAIN_LOSS => return Some(chance?.step_loss),
+        "train_subset/loss" => return Some(chance?.train_loss),
+        "validation/loss" => return Some(chance?.validation_loss),
+        _ => {}
+    }
+    let split = facts.validation.as_ref().unwrap_or(&facts.train);
+    let share = split.majority_share();
     let classes = facts.labels.len().max(1) as f64;
     match (facts.task, name_of(&record.objective.metric)) {
-        (_, "loss") if record.objective.metric == "train/loss" => Some(chance?.step_loss),
-        (_, "loss") => Some(chance?.validation_loss),
         (Task::Classes, "accuracy") => Some(share),
         // The largest class has F1 2M / (1 + M), all others 0.
         (Task::Classes, "macro_f1") => Some(2.0 * share / (1.0 + share) / classes),
@@ -153,11 +177,15 @@ fn constant(record: &Record, chance: Option<&Chance>) -> Option<f64> {
 }
 
 fn error(record: &Record, value: f64) -> Option<f64> {
-    let examples = record.facts.validation.as_ref()?.examples.max(1) as f64;
+    let facts = &record.facts;
+    let examples = facts.validation.as_ref().unwrap_or(&facts.train).examples.max(1) as f64;
     let name = name_of(&record.objective.metric);
     let of_share = |share: f64| (share * (1.0 - share)).max(0.25 / examples).sqrt();
     let deviation = match name {
-        "loss" => record.curve("validation/loss_deviation").last()?,
+        "loss" => record
+            .curve("validation/loss_deviation")
+            .last()
+            .or_else(|| record.curve("train_subset/loss_deviation").last())?,
         "accuracy" => of_share(value.clamp(0.0, 1.0)),
         // Not those of accuracy, but of that size.
         "macro_f1" | "micro_f1" | "auroc" => of_share(value.clamp(0.0, 1.0)),

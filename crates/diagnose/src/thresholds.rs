@@ -9,6 +9,8 @@ pub struct Thresholds {
     pub at_chance: f64,
     /// A smoothed training loss this many times chance has blown up.
     pub blown_up: f64,
+    /// A smoothed training loss that rises by this share of chance has risen.
+    pub rise: f64,
     /// A smoothed training loss this many times chance is a spike.
     pub spike: f64,
     /// Encoder travel from which on pretraining is overwritten.
@@ -23,9 +25,7 @@ pub struct Thresholds {
     pub gradient_died: f64,
     /// Share of answers that are the same from which on a model has collapsed.
     pub same_answer: f64,
-    /// Straightness from which on steps could be larger, and up to which they go too far.
-    pub straight: f64,
-    /// See `straight`.
+    /// Straightness up to which steps go too far.
     pub overshoots: f64,
     /// Share of Adam's step that epsilon may take.
     pub epsilon_share: f64,
@@ -74,14 +74,14 @@ impl Default for Thresholds {
         Self {
             at_chance: 0.05,
             blown_up: 2.0,
+            rise: 0.2,
             spike: 1.2,
             far: 0.05,
             still: 1e-4,
-            update_large: 1.5e-3,
+            update_large: 3e-3,
             update_tiny: 1e-6,
             gradient_died: 0.2,
             same_answer: 0.98,
-            straight: 0.85,
             overshoots: 0.0,
             epsilon_share: 0.5,
             warmup: 0.5,

@@ -67,7 +67,7 @@ fn headline(claim: &Claim, loss: &[(u64, f64)], style: Style, width: usize) -> S
     let word = match claim.confidence {
         Confidence::Proven => "proven",
         Confidence::Likely => "likely",
-        Confidence::Suspected => "suspected (one sign)",
+        Confidence::Suspected => "suspected",
     };
     let mut text = format!("\n{}: {}\n", word, entry.headline);
     text += &wrapped("", entry.meaning, width);

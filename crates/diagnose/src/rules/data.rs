@@ -39,7 +39,7 @@ pub(super) fn no_signal(case: &Case<'_>, thresholds: &Thresholds) -> Option<Clai
         .filter(|travel| *travel > 10.0 * thresholds.still && *travel < thresholds.far)?;
     let words = case.record.facts.bag_of_words?;
     let chance = case.chance?;
-    if words.accuracy > chance.accuracy_beaten_beyond? {
+    if chance.is_beaten_by(&words)? {
         return None;
     }
     let mut evidence = vec![

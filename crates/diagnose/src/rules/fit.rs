@@ -1,9 +1,11 @@
 //! Causes that have to do with how well, and how long, a model fits its examples.
 
+use converge_core::objective::At;
 use converge_core::value::Value;
 
 use super::{Case, Claim, Evidence, Fix, percent};
 use crate::cause::{Cause, Confidence};
+use crate::record::End;
 use crate::standing::Standing;
 use crate::thresholds::Thresholds;
 
@@ -11,7 +13,9 @@ pub(super) fn too_few_steps(case: &Case<'_>, thresholds: &Thresholds) -> Option<
     let (signals, record, train) = (&case.signals, case.record, case.record.train());
     // Who knows the training examples has had steps enough.
     let unfit = signals.train_skill.is_none_or(|skill| skill < 1.0 - 2.0 * thresholds.at_chance);
-    if case.judged.standing == Standing::Converged || !unfit {
+    // One that ended before its schedule ran out of patience: it had stopped getting better.
+    let whole = record.end == End::Completed && record.last_step() >= record.total_steps;
+    if case.judged.standing == Standing::Converged || !unfit || !whole {
         return None;
     }
     let few = record.total_steps < thresholds.few_steps;
@@ -61,7 +65,11 @@ pub(super) fn overfitting(case: &Case<'_>, thresholds: &Thresholds) -> Option<Cl
     // The same examples twice: only those that changed count, and some change both ways.
     let error = ((best - last).abs() / examples).sqrt();
     let train = signals.train_accuracy.filter(|accuracy| *accuracy >= thresholds.by_heart)?;
-    if best - last < (2.0 * error).max(0.02) || case.judged.standing == Standing::Converged {
+    // Where the best evaluation counts, what comes after it costs nothing but time.
+    if best - last < (3.0 * error).max(0.02)
+        || case.judged.standing == Standing::Converged
+        || case.record.objective.at == At::Best
+    {
         return None;
     }
     let (step, _) = case.record.curve("validation/accuracy").largest()?;
@@ -86,7 +94,8 @@ pub(super) fn overfitting(case: &Case<'_>, thresholds: &Thresholds) -> Option<Cl
 pub(super) fn regularisation_too_strong(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim> {
     let (signals, train) = (&case.signals, case.record.train());
     let unfit = signals.train_skill.filter(|skill| *skill < 0.6)?;
-    if case.judged.standing == Standing::Converged {
+    let blown_up = signals.loss_end.is_some_and(|end| end > thresholds.blown_up);
+    if case.judged.standing == Standing::Converged || blown_up {
         return None;
     }
     let mut found: Vec<(f64, Evidence, Fix)> = Vec::new();
@@ -106,7 +115,8 @@ pub(super) fn regularisation_too_strong(case: &Case<'_>, thresholds: &Thresholds
         let fix = Fix::set("label_smoothing = 0", &[("label_smoothing", Value::Float(0.0))]);
         found.push((smoothing, Evidence::new(what), fix));
     }
-    if let Some(decayed) = signals.decayed.filter(|decayed| *decayed > thresholds.strong_decay) {
+    let decayed = signals.decayed.filter(|_| train.weight_decay > 0.01);
+    if let Some(decayed) = decayed.filter(|decayed| *decayed > thresholds.strong_decay) {
         let what = format!(
             "weight decay alone takes {} off the weights (usual: below 1 %)",
             percent(decayed)

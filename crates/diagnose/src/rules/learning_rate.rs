@@ -43,14 +43,17 @@ pub(super) fn not_finite(case: &Case<'_>, thresholds: &Thresholds) -> Option<Cla
 
 /// Returns the signs that steps are too large, each by another signal.
 fn too_large(case: &Case<'_>, thresholds: &Thresholds) -> Vec<Evidence> {
-    let (signals, steps) = (&case.signals, case.record.total_steps);
+    let (signals, steps) = (&case.signals, case.record.last_step());
     let mut signs = Vec::new();
     if let End::Diverged { step, quantity } = &case.record.end {
         let what = format!("{quantity} was not a number any more at step {step}");
         signs.push(Evidence::new(what).at(*step, *step));
     }
+    // A fresh head may begin above chance, where classes are not equally frequent: only what rises counts.
+    let rose = signals.loss_rise.is_some_and(|rise| rise > thresholds.rise);
     if let (Some(peak), Some(step)) = (signals.loss_peak, signals.loss_peak_step)
         && peak > thresholds.spike
+        && rose
     {
         let what = format!(
             "the training loss rose to {} times what a constant answer costs",
@@ -58,7 +61,8 @@ fn too_large(case: &Case<'_>, thresholds: &Thresholds) -> Vec<Evidence> {
         );
         signs.push(Evidence::new(what).at(step.saturating_sub(steps / 20), step));
     }
-    if let Some(travel) = signals.travel.filter(|travel| *travel > thresholds.far) {
+    let far = case.usual_travel.map_or(thresholds.far, |usual| thresholds.far.max(2.0 * usual));
+    if let Some(travel) = signals.travel.filter(|travel| *travel > far) {
         signs.push(Evidence::new(format!(
             "the encoder's weights moved by {} from where pretraining left them ({})",
             percent(travel),
@@ -92,7 +96,7 @@ pub(super) fn too_high(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim
     if signs.is_empty() || case.judged.standing == Standing::Converged {
         return None;
     }
-    let steps = case.record.total_steps;
+    let steps = case.record.last_step();
     if case.is_flat(thresholds) {
         let what = "in its second half the training loss stays at what a constant answer costs";
         signs.push(Evidence::new(what).at(steps / 2, steps));
@@ -158,13 +162,6 @@ pub(super) fn too_low(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim>
     if signs.is_empty() {
         return None;
     }
-    let straight = signals.straightness.filter(|value| *value > thresholds.straight);
-    signs.extend(straight.map(|value| {
-        Evidence::new(format!(
-            "steps are so short that each lowers its batch's loss by {} of what the slope promises (useful steps: by much less)",
-            percent(value)
-        ))
-    }));
     let confidence = if signs.len() >= 2 { Confidence::Likely } else { Confidence::Suspected };
     let rate = if train.learning_rate < usual { usual } else { train.learning_rate * 4.0 };
     let fixes = vec![learning_rate(rate)];
@@ -272,6 +269,12 @@ pub(super) fn frozen(case: &Case<'_>, _: &Thresholds) -> Option<Claim> {
         ))
     }));
     let confidence = if evidence.len() > 1 { Confidence::Likely } else { Confidence::Suspected };
+    if !asked {
+        let fix = Fix::new(
+            "look at `converge show --log`: something keeps the encoder's weights as they are",
+        );
+        return Some(Claim { cause: Cause::Frozen, confidence, evidence, fixes: vec![fix] });
+    }
     let none = ("freeze", Value::Text("none".into()));
     let usual = usual::rate(train, &case.record.facts);
     let fix = match train.learning_rate > 3.0 * usual {
@@ -286,7 +289,8 @@ pub(super) fn frozen(case: &Case<'_>, _: &Thresholds) -> Option<Claim> {
 
 pub(super) fn warmup_too_long(case: &Case<'_>, thresholds: &Thresholds) -> Option<Claim> {
     let warmup = case.signals.warmup.filter(|warmup| *warmup > thresholds.warmup)?;
-    if case.judged.standing == Standing::Converged {
+    // Of one that ended before its warm-up nobody knows.
+    if case.judged.standing == Standing::Converged || case.record.end != End::Completed {
         return None;
     }
     let mut evidence = vec![Evidence::new(format!(
@@ -303,7 +307,8 @@ pub(super) fn warmup_too_long(case: &Case<'_>, thresholds: &Thresholds) -> Optio
     }));
     let confidence = match reached {
         Some(reached) if reached < 0.5 => Confidence::Proven,
-        _ => Confidence::Likely,
+        Some(_) => Confidence::Likely,
+        None => Confidence::Suspected,
     };
     let mut change = vec![("warmup_ratio", Value::Float(0.1))];
     if case.record.train().warmup_steps.is_some() {

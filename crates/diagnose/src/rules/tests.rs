@@ -185,6 +185,77 @@ fn labels_without_a_connection_to_texts_are_told_by_words_and_movement() {
 }
 
 #[test]
+fn a_fresh_head_that_begins_above_chance_is_no_sign_of_large_steps() {
+    // 95 to 5: a fresh head costs ln 2, 3.5 times what a constant answer does, and falls from there.
+    let falling = Shape {
+        counts: vec![950, 50],
+        loss: [3.5, 1.0, 0.98],
+        evaluated: 0.98,
+        train_evaluated: 0.98,
+        accuracy: 0.95,
+        answers: vec![1.0, 0.0],
+        recalls: vec![1.0, 0.0],
+        ..Shape::default()
+    };
+    assert_eq!(alone(&falling, |_| {}), Some((Cause::ClassImbalance, Confidence::Likely)));
+}
+
+#[test]
+fn a_fix_that_changes_nothing_is_not_proposed() {
+    let rare = Shape {
+        counts: vec![950, 50],
+        accuracy: 0.95,
+        evaluated: 0.98,
+        train_evaluated: 0.98,
+        loss: [1.0, 1.0, 0.98],
+        answers: vec![1.0, 0.0],
+        recalls: vec![1.0, 0.0],
+        ..Shape::default()
+    };
+    let mut record = made_up::record(&rare);
+    record.settings.train.class_weights = converge_core::settings::ClassWeights::Balanced;
+    let records = [record];
+    let diagnosis = Cases::new(&records, Thresholds::default()).diagnose(1).unwrap();
+    let Verdict::Cause(claim) = diagnosis.verdict else { panic!("{:?}", diagnosis.verdict) };
+    assert!(claim.fixes.iter().all(|fix| !fix.change.contains_key("class_weights")), "{claim:?}");
+    assert!(claim.fixes.iter().any(|fix| fix.change.contains_key("sampling")), "{claim:?}");
+}
+
+#[test]
+fn what_ended_early_is_not_told_of_steps_that_never_were() {
+    // Out of patience at half of its steps.
+    let mut record = made_up::record(&flat());
+    record.total_steps = 400;
+    let records = [record];
+    let diagnosis = Cases::new(&records, Thresholds::default()).diagnose(1).unwrap();
+    let claims = diagnosis.alternates.into_iter().chain(match diagnosis.verdict {
+        Verdict::Cause(claim) => Some(claim),
+        _ => None,
+    });
+    for claim in claims {
+        assert_ne!(claim.cause, Cause::TooFewSteps);
+        let steps = claim.evidence.iter().filter_map(|sign| sign.steps);
+        assert!(steps.into_iter().all(|(_, to)| to <= 200), "{claim:?}");
+    }
+}
+
+#[test]
+fn without_validation_the_training_loss_is_judged() {
+    let judged = |shape: &Shape| {
+        let mut record = made_up::record(shape);
+        std::sync::Arc::make_mut(&mut record.facts).validation = None;
+        record.curves.retain(|name, _| !name.starts_with("validation/"));
+        record.objective.metric = "train/loss".into();
+        record.objective.goal = converge_core::objective::Goal::Minimize;
+        record.objective.at = converge_core::objective::At::Last;
+        let records = [record];
+        Cases::new(&records, Thresholds::default()).diagnose(1).unwrap().judged.standing
+    };
+    assert_eq!(judged(&collapsed()), Standing::AtChance);
+    assert_eq!(judged(&Shape::default()), Standing::Converged);
+}
+
+#[test]
 fn percentages_are_short() {
     assert_eq!(percent(0.4712), "47 %");
     assert_eq!(percent(0.0096), "1.0 %");
