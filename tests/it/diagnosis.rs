@@ -48,7 +48,7 @@ fn a_sweep_is_told_by_cause_and_region_and_a_trial_by_what_proves_it() {
     let why = sandbox.converge(&["why"]).expect_code(0).stdout;
     for expected in [
         "sweep `rates`: 2 of 6 trials converged\nwhat works: learning_rate 1e-4\n",
-        "the learning rate is too low (proven 2); all with learning_rate 1e-6, where nothing works: trials 1, 2",
+        "the learning rate is too low (likely 2); all with learning_rate 1e-6, where nothing works: trials 1, 2",
         "the learning rate is too high (likely 2); all with learning_rate 0.01, where nothing works: trials",
     ] {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -56,7 +56,7 @@ fn a_sweep_is_told_by_cause_and_region_and_a_trial_by_what_proves_it() {
     }
     let of_trial = sandbox.converge(&["why", "1"]).expect_code(0).stdout;
     assert!(of_trial.starts_with("trial 1 of sweep `rates`: did not converge\n"), "{of_trial}");
-    assert!(of_trial.contains("\nproven: the learning rate is too low\n"), "{of_trial}");
+    assert!(of_trial.contains("\nlikely: the learning rate is too low\n"), "{of_trial}");
     assert!(of_trial.contains("1. learning_rate = 1e-4, as trial 3 has it\n"), "{of_trial}");
     assert!(!of_trial.contains("2. "), "{of_trial}");
     let best = sandbox.converge(&["why", "best"]).expect_code(0).stdout;
